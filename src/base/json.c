@@ -1,0 +1,766 @@
+/*
+ * The codec between JSON text and structs. Decoding goes by way of a tree: the text is checked as
+ * a whole first, so a struct is filled from valid JSON only. Each kind of field has one row in
+ * each of three switch tables: decode, encode, clone.
+ */
+#include "base/json.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+/* The untyped shapes behind VEC_OF and MAP_OF. */
+struct i64v {
+    int64_t *v;
+    size_t n;
+};
+struct strvv {
+    struct strv *v;
+    size_t n;
+};
+struct ptrpair {
+    char *key;
+    void *val;
+};
+struct ptrmap {
+    struct ptrpair *v;
+    size_t n;
+};
+
+struct dec {
+    struct arena *a;
+    unsigned flags;
+    struct err *err;
+    /* Where we are, for messages: a chain of names from the root. */
+    const struct place *at;
+};
+
+struct place {
+    const struct place *up;
+    const char *name;
+    size_t index; /* used when name is NULL */
+};
+
+static void put_place(struct buf *b, const struct place *at)
+{
+    if (!at)
+        return;
+    put_place(b, at->up);
+    if (!at->name)
+        buf_printf(b, "[%zu]", at->index);
+    else
+        buf_printf(b, "%s%.100s", b->len ? "." : "", at->name);
+}
+
+static int fail_at(const struct dec *d, const char *what)
+{
+    auto_buf struct buf path = BUF_INIT;
+
+    put_place(&path, d->at);
+    return err_invalid(d->err, "%s%s%s", buf_str(&path), path.len ? ": " : "", what);
+}
+
+static int want(const struct dec *d, const char *wanted, const struct json *j)
+{
+    static const char *const names[] = {"null",     "a boolean", "a boolean", "a number",
+                                        "a string", "an array",  "an object"};
+    char text[80];
+
+    (void)snprintf(text, sizeof(text), "want %s, got %s", wanted, names[j->kind]);
+    return fail_at(d, text);
+}
+
+static int dec_struct(struct dec *d, const struct json_type *t, const struct json *j, void *out);
+
+/* ---- decoding, a function for each family of kinds ---- */
+
+static int dec_i64(struct dec *d, const struct field *f, const struct json *j, int64_t *ret)
+{
+    int r =
+        (f->flags & F_FLEX) && j->kind == JSON_STRING ? str_to_i64(j->text, ret) : json_i64(j, ret);
+
+    if (r == -ERANGE)
+        return fail_at(d, "number out of range");
+    if (r < 0)
+        return j->kind == JSON_NUMBER ? fail_at(d, "want an integer") : want(d, "a number", j);
+    return 0;
+}
+
+static int dec_u64(struct dec *d, const struct json *j, uint64_t *ret)
+{
+    int64_t v;
+
+    if (j->kind != JSON_NUMBER)
+        return want(d, "a number", j);
+    if (str_to_u64(j->text, ret) == 0)
+        return 0;
+    if (json_i64(j, &v) < 0 || v < 0)
+        return fail_at(d, "want a non-negative integer");
+    *ret = (uint64_t)v;
+    return 0;
+}
+
+static int dec_number(struct dec *d, const struct field *f, const struct json *j, void *to)
+{
+    int64_t v = 0;
+    int r;
+
+    switch (f->kind) {
+    case F_F64:
+        if (j->kind != JSON_NUMBER)
+            return want(d, "a number", j);
+        *(double *)to = strtod(j->text, NULL);
+        return 0;
+    case F_U64:
+        return dec_u64(d, j, to);
+    default:
+        r = dec_i64(d, f, j, &v);
+        if (r < 0)
+            return r;
+    }
+    switch (f->kind) {
+    case F_I32:
+        if (v < INT32_MIN || v > INT32_MAX)
+            return fail_at(d, "number out of range");
+        *(int32_t *)to = (int32_t)v;
+        return 0;
+    case F_U32:
+    case F_U32P:
+        if (v < 0 || v > UINT32_MAX)
+            return fail_at(d, "number out of range");
+        if (f->kind == F_U32) {
+            *(uint32_t *)to = (uint32_t)v;
+        } else {
+            uint32_t u = (uint32_t)v;
+            *(uint32_t **)to = arena_memdup(d->a, &u, sizeof(u));
+        }
+        return 0;
+    case F_I64P:
+        *(int64_t **)to = arena_memdup(d->a, &v, sizeof(v));
+        return 0;
+    default:
+        *(int64_t *)to = v;
+        return 0;
+    }
+}
+
+static int dec_bool(struct dec *d, const struct field *f, const struct json *j, void *to)
+{
+    if (j->kind != JSON_TRUE && j->kind != JSON_FALSE)
+        return want(d, "a boolean", j);
+    bool v = j->kind == JSON_TRUE;
+    if (f->kind == F_BOOL)
+        *(bool *)to = v;
+    else
+        *(bool **)to = arena_memdup(d->a, &v, sizeof(v));
+    return 0;
+}
+
+static int dec_str(struct dec *d, const struct field *f, const struct json *j, char **to)
+{
+    if (j->kind != JSON_STRING && !((f->flags & F_FLEX) && j->kind == JSON_NUMBER))
+        return want(d, "a string", j);
+    *to = arena_strndup(d->a, j->text, j->n);
+    return 0;
+}
+
+static int dec_strv(struct dec *d, const struct field *f, const struct json *j, struct strv *to)
+{
+    static const struct field item = {.kind = F_STR};
+    struct strv v = {.v = arena_alloc(d->a, sizeof(char *))};
+    size_t i = 0;
+
+    if ((f->flags & F_FLEX) && j->kind == JSON_STRING) {
+        strv_push(d->a, &v, j->text);
+        *to = v;
+        return 0;
+    }
+    if (j->kind != JSON_ARRAY)
+        return want(d, "an array", j);
+    for (const struct json *c = j->child; c; c = c->next) {
+        struct place here = {.up = d->at, .index = i++};
+        d->at = &here;
+        int r = dec_str(d, &item, c, &arena_push(d->a, v));
+        d->at = here.up;
+        if (r < 0)
+            return r;
+    }
+    *to = v;
+    return 0;
+}
+
+static int dec_list(struct dec *d, const struct field *f, const struct json *j, void *to);
+
+/* One element of a list or map, of the kind that the container kind @f says. */
+static int dec_elem(struct dec *d, const struct field *f, const struct json *j, void **ret)
+{
+    static const struct field strs = {.kind = F_STRV};
+
+    if (j->kind == JSON_NULL && f->kind != F_SETMAP) {
+        *ret = NULL;
+        return 0;
+    }
+    if (f->kind == F_OBJVMAP) {
+        struct field list = {.kind = F_OBJV, .type = f->type};
+        *ret = arena_new(d->a, struct objv);
+        return dec_list(d, &list, j, *ret);
+    }
+    if (f->kind == F_STRVMAP) {
+        *ret = arena_new(d->a, struct strv);
+        return dec_strv(d, &strs, j, *ret);
+    }
+    *ret = arena_alloc(d->a, f->type->size);
+    return dec_struct(d, f->type, j, *ret);
+}
+
+static int dec_list(struct dec *d, const struct field *f, const struct json *j, void *to)
+{
+    static const struct field strs = {.kind = F_STRV}, num = {.kind = F_I64};
+    struct objv objs = {.v = arena_alloc(d->a, sizeof(void *))};
+    struct strvv lists = {.v = arena_alloc(d->a, sizeof(struct strv))};
+    struct i64v nums = {.v = arena_alloc(d->a, sizeof(int64_t))};
+    size_t i = 0;
+
+    if (j->kind != JSON_ARRAY)
+        return want(d, "an array", j);
+    for (const struct json *c = j->child; c; c = c->next) {
+        struct place here = {.up = d->at, .index = i++};
+        d->at = &here;
+        int r = f->kind == F_OBJV    ? dec_elem(d, f, c, &arena_push(d->a, objs))
+                : f->kind == F_STRVV ? dec_strv(d, &strs, c, &arena_push(d->a, lists))
+                                     : dec_i64(d, &num, c, &arena_push(d->a, nums));
+        d->at = here.up;
+        if (r < 0)
+            return r;
+    }
+    if (f->kind == F_OBJV)
+        *(struct objv *)to = objs;
+    else if (f->kind == F_STRVV)
+        *(struct strvv *)to = lists;
+    else
+        *(struct i64v *)to = nums;
+    return 0;
+}
+
+static int dec_map(struct dec *d, const struct field *f, const struct json *j, void *to)
+{
+    static const struct field flex = {.kind = F_STR};
+    struct strmap strs = {.v = arena_alloc(d->a, sizeof(struct strpair))};
+    struct ptrmap ptrs = {.v = arena_alloc(d->a, sizeof(struct ptrpair))};
+    struct strv set = {.v = arena_alloc(d->a, sizeof(char *))};
+    int r = 0;
+
+    if (j->kind != JSON_OBJECT)
+        return want(d, "an object", j);
+    for (const struct json *c = j->child; c && r >= 0; c = c->next) {
+        struct place here = {.up = d->at, .name = c->key};
+        d->at = &here;
+        if (f->kind == F_STRMAP) {
+            struct strpair *p = &arena_push(d->a, strs);
+            p->key = arena_strdup(d->a, c->key);
+            p->val = arena_strdup(d->a, "");
+            if (c->kind != JSON_NULL)
+                r = dec_str(d, &flex, c, &p->val);
+        } else if (f->kind == F_SETMAP) {
+            strv_push(d->a, &set, c->key);
+        } else {
+            struct ptrpair *p = &arena_push(d->a, ptrs);
+            p->key = arena_strdup(d->a, c->key);
+            r = dec_elem(d, f, c, &p->val);
+        }
+        d->at = here.up;
+    }
+    if (r < 0)
+        return r;
+    if (f->kind == F_STRMAP)
+        *(struct strmap *)to = strs;
+    else if (f->kind == F_SETMAP)
+        *(struct strv *)to = set;
+    else
+        *(struct ptrmap *)to = ptrs;
+    return 0;
+}
+
+static int dec_value(struct dec *d, const struct field *f, const struct json *j, void *to)
+{
+    if (f->kind == F_RAW) {
+        *(struct json_raw *)to =
+            (struct json_raw){arena_strndup(d->a, j->raw, j->raw_len), j->raw_len};
+        return 0;
+    }
+    if (j->kind == JSON_NULL)
+        return 0; /* as Go: null leaves the zero value */
+    switch (f->kind) {
+    case F_BOOL:
+    case F_BOOLP:
+        return dec_bool(d, f, j, to);
+    case F_STR:
+        return dec_str(d, f, j, to);
+    case F_STRV:
+        return dec_strv(d, f, j, to);
+    case F_STRMAP:
+    case F_SETMAP:
+    case F_OBJMAP:
+    case F_OBJVMAP:
+    case F_STRVMAP:
+        return dec_map(d, f, j, to);
+    case F_OBJV:
+    case F_STRVV:
+    case F_I64V:
+        return dec_list(d, f, j, to);
+    case F_OBJ:
+        return dec_struct(d, f->type, j, to);
+    case F_PTR:
+        *(void **)to = arena_alloc(d->a, f->type->size);
+        return dec_struct(d, f->type, j, *(void **)to);
+    default:
+        return dec_number(d, f, j, to);
+    }
+}
+
+static const struct field *find_field(const struct json_type *t, const char *key, bool nocase)
+{
+    for (size_t i = 0; i < t->nfields; i++)
+        if (strcmp(t->fields[i].name, key) == 0)
+            return &t->fields[i];
+    for (size_t i = 0; nocase && i < t->nfields; i++)
+        if (strcasecmp(t->fields[i].name, key) == 0)
+            return &t->fields[i];
+    return NULL;
+}
+
+static int dec_unknown(struct dec *d, const struct json_type *t, const struct json *c, void *out)
+{
+    if (t->unknown) {
+        struct strmap *m = (struct strmap *)((char *)out + t->unknown - 1);
+        arena_push(d->a, *m) =
+            (struct strpair){arena_strdup(d->a, c->key), arena_strndup(d->a, c->raw, c->raw_len)};
+        return 0;
+    }
+    return d->flags & JSON_STRICT ? fail_at(d, "unknown key") : 0;
+}
+
+static int check_required(struct dec *d, const struct json_type *t, const struct json *j)
+{
+    for (size_t i = 0; i < t->nfields; i++) {
+        if (!(t->fields[i].flags & F_REQUIRED) || json_get(j, t->fields[i].name))
+            continue;
+        struct place here = {.up = d->at, .name = t->fields[i].name};
+        d->at = &here;
+        int r = fail_at(d, "missing");
+        d->at = here.up;
+        return r;
+    }
+    return 0;
+}
+
+static int dec_struct(struct dec *d, const struct json_type *t, const struct json *j, void *out)
+{
+    if (j->kind != JSON_OBJECT)
+        return want(d, "an object", j);
+    for (const struct json *c = j->child; c; c = c->next) {
+        const struct field *f = find_field(t, c->key, d->flags & JSON_NOCASE);
+        struct place here = {.up = d->at, .name = c->key};
+        d->at = &here;
+        int r = f ? dec_value(d, f, c, (char *)out + f->offset) : dec_unknown(d, t, c, out);
+        d->at = here.up;
+        if (r < 0)
+            return r;
+    }
+    return check_required(d, t, j);
+}
+
+int json_decode(const struct json_type *type, const char *text, size_t len, struct arena *a,
+                void *out, unsigned flags, struct err *err)
+{
+    auto_arena struct arena tmp = ARENA_INIT;
+    struct dec d = {.a = a, .flags = flags, .err = err};
+    struct json *j;
+    int r = json_parse(text, len, &tmp, &j, err);
+
+    return r < 0 ? r : dec_struct(&d, type, j, out);
+}
+
+/* ---- encoding ---- */
+
+static bool is_empty(const struct field *f, const void *p)
+{
+    switch (f->kind) {
+    case F_BOOL:
+        return !*(const bool *)p;
+    case F_I32:
+    case F_U32:
+        return *(const uint32_t *)p == 0;
+    case F_I64:
+    case F_U64:
+        return *(const uint64_t *)p == 0;
+    case F_F64:
+        return *(const double *)p == 0;
+    case F_STR:
+        return str_empty(*(char *const *)p);
+    case F_BOOLP:
+    case F_I64P:
+    case F_U32P:
+    case F_PTR:
+        return *(void *const *)p == NULL;
+    case F_RAW:
+        return ((const struct json_raw *)p)->text == NULL;
+    case F_OBJ:
+        return false;
+    default: /* every list and map is {pointer, count} */
+        return ((const struct objv *)p)->n == 0;
+    }
+}
+
+static int cmp_pair(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Maps go out sorted by key; both pair types start with the key. */
+static void *sorted(const void *v, size_t n, size_t elem)
+{
+    void *copy = malloc(n * elem);
+
+    if (!copy)
+        abort();
+    memcpy(copy, v, n * elem);
+    qsort(copy, n, elem, cmp_pair);
+    return copy;
+}
+
+static void enc_strv(struct json_w *w, const struct strv *v)
+{
+    if (!v || !v->v) {
+        json_w_null(w);
+        return;
+    }
+    json_w_arr(w);
+    for (size_t i = 0; i < v->n; i++)
+        json_w_str(w, v->v[i]);
+    json_w_end_arr(w);
+}
+
+static void enc_obj(struct json_w *w, const struct json_type *t, const void *obj)
+{
+    if (obj)
+        json_w_type(w, t, obj);
+    else
+        json_w_null(w);
+}
+
+static void enc_objv(struct json_w *w, const struct json_type *t, const struct objv *v)
+{
+    if (!v || !v->v) {
+        json_w_null(w);
+        return;
+    }
+    json_w_arr(w);
+    for (size_t i = 0; i < v->n; i++)
+        enc_obj(w, t, v->v[i]);
+    json_w_end_arr(w);
+}
+
+static void enc_map(struct json_w *w, const struct field *f, const void *p)
+{
+    const struct ptrmap *m = p;
+    size_t elem = f->kind == F_SETMAP ? sizeof(char *) : sizeof(struct ptrpair);
+    void *v = m->n ? sorted(m->v, m->n, elem) : NULL;
+
+    json_w_obj(w);
+    for (size_t i = 0; i < m->n; i++) {
+        const struct ptrpair *pair = f->kind == F_SETMAP ? NULL : (struct ptrpair *)v + i;
+        json_w_key(w, pair ? pair->key : ((char **)v)[i]);
+        switch (f->kind) {
+        case F_STRMAP:
+            json_w_str(w, pair->val);
+            break;
+        case F_SETMAP:
+            json_w_raw(w, "{}", 2);
+            break;
+        case F_OBJMAP:
+            enc_obj(w, f->type, pair->val);
+            break;
+        case F_STRVMAP:
+            enc_strv(w, pair->val);
+            break;
+        default:
+            enc_objv(w, f->type, pair->val);
+        }
+    }
+    json_w_end_obj(w);
+    free(v);
+}
+
+static void enc_lists(struct json_w *w, const struct field *f, const void *p)
+{
+    const struct strvv *lists = p;
+    const struct i64v *nums = p;
+
+    json_w_arr(w);
+    for (size_t i = 0; i < lists->n; i++)
+        if (f->kind == F_STRVV)
+            enc_strv(w, &lists->v[i]);
+        else
+            json_w_i64(w, nums->v[i]);
+    json_w_end_arr(w);
+}
+
+static bool is_map(enum field_kind kind)
+{
+    return kind == F_STRMAP || kind == F_SETMAP || kind == F_OBJMAP || kind == F_OBJVMAP ||
+           kind == F_STRVMAP;
+}
+
+static bool is_list(enum field_kind kind)
+{
+    return kind == F_STRV || kind == F_OBJV || kind == F_STRVV || kind == F_I64V;
+}
+
+static void enc_collection(struct json_w *w, const struct field *f, const void *p)
+{
+    const struct objv *any = p; /* {pointer, count}, as all of them */
+
+    if (!any->v && (f->flags & F_EMPTY))
+        json_w_raw(w, is_map(f->kind) ? "{}" : "[]", 2);
+    else if (!any->v)
+        json_w_null(w);
+    else if (is_map(f->kind))
+        enc_map(w, f, p);
+    else if (f->kind == F_STRV)
+        enc_strv(w, p);
+    else if (f->kind == F_OBJV)
+        enc_objv(w, f->type, p);
+    else
+        enc_lists(w, f, p);
+}
+
+static void enc_scalar_ptr(struct json_w *w, const struct field *f, const void *p)
+{
+    if (!p)
+        json_w_null(w);
+    else if (f->kind == F_BOOLP)
+        json_w_bool(w, *(const bool *)p);
+    else if (f->kind == F_I64P)
+        json_w_i64(w, *(const int64_t *)p);
+    else
+        json_w_u64(w, *(const uint32_t *)p);
+}
+
+static void enc_value(struct json_w *w, const struct field *f, const void *p)
+{
+    switch (f->kind) {
+    case F_BOOL:
+        json_w_bool(w, *(const bool *)p);
+        return;
+    case F_I32:
+        json_w_i64(w, *(const int32_t *)p);
+        return;
+    case F_U32:
+        json_w_u64(w, *(const uint32_t *)p);
+        return;
+    case F_I64:
+        json_w_i64(w, *(const int64_t *)p);
+        return;
+    case F_U64:
+        json_w_u64(w, *(const uint64_t *)p);
+        return;
+    case F_F64:
+        json_w_f64(w, *(const double *)p);
+        return;
+    case F_STR:
+        if (*(char *const *)p || (f->flags & F_NULL))
+            json_w_str(w, *(char *const *)p);
+        else
+            json_w_strn(w, "", 0);
+        return;
+    case F_BOOLP:
+    case F_I64P:
+    case F_U32P:
+        enc_scalar_ptr(w, f, *(void *const *)p);
+        return;
+    case F_RAW: {
+        const struct json_raw *raw = p;
+        json_w_raw(w, raw->text ? raw->text : "null", raw->text ? raw->len : 4);
+        return;
+    }
+    case F_OBJ:
+        json_w_type(w, f->type, p);
+        return;
+    case F_PTR:
+        enc_obj(w, f->type, *(void *const *)p);
+        return;
+    default:
+        enc_collection(w, f, p);
+    }
+}
+
+void json_w_type(struct json_w *w, const struct json_type *t, const void *obj)
+{
+    json_w_obj(w);
+    for (size_t i = 0; i < t->nfields; i++) {
+        const struct field *f = &t->fields[i];
+        const void *p = (const char *)obj + f->offset;
+        if ((f->flags & F_OMIT) && is_empty(f, p))
+            continue;
+        json_w_key(w, f->name);
+        enc_value(w, f, p);
+    }
+    if (t->unknown) {
+        const struct strmap *m = (const struct strmap *)((const char *)obj + t->unknown - 1);
+        for (size_t i = 0; i < m->n; i++) {
+            json_w_key(w, m->v[i].key);
+            json_w_raw(w, m->v[i].val, strlen(m->v[i].val));
+        }
+    }
+    json_w_end_obj(w);
+}
+
+void json_encode(const struct json_type *type, const void *obj, struct buf *out)
+{
+    struct json_w w = {.out = out};
+
+    json_w_type(&w, type, obj);
+}
+
+/* ---- deep copy ---- */
+
+static void clone_into(const struct json_type *t, const void *from, void *to, struct arena *a);
+
+static void *clone_obj(const struct json_type *t, const void *obj, struct arena *a)
+{
+    if (!obj)
+        return NULL;
+    void *copy = arena_alloc(a, t->size);
+    clone_into(t, obj, copy, a);
+    return copy;
+}
+
+static struct objv clone_objv(const struct json_type *t, const struct objv *v, struct arena *a)
+{
+    struct objv copy = {.v = v->v ? arena_alloc(a, sizeof(void *)) : NULL};
+
+    for (size_t i = 0; i < v->n; i++)
+        arena_push(a, copy) = clone_obj(t, v->v[i], a);
+    return copy;
+}
+
+static void *clone_map_val(const struct field *f, void *val, struct arena *a)
+{
+    if (!val)
+        return NULL;
+    if (f->kind == F_STRMAP)
+        return arena_strdup(a, val);
+    if (f->kind == F_OBJMAP)
+        return clone_obj(f->type, val, a);
+    if (f->kind == F_STRVMAP) {
+        struct strv v = strv_clone(a, val);
+        return arena_memdup(a, &v, sizeof(v));
+    }
+    struct objv v = clone_objv(f->type, val, a);
+    return arena_memdup(a, &v, sizeof(v));
+}
+
+static void clone_map(const struct field *f, const struct ptrmap *m, struct ptrmap *to,
+                      struct arena *a)
+{
+    struct ptrmap copy = {.v = m->v ? arena_alloc(a, sizeof(struct ptrpair)) : NULL};
+
+    for (size_t i = 0; i < m->n; i++)
+        arena_push(a, copy) =
+            (struct ptrpair){arena_strdup(a, m->v[i].key), clone_map_val(f, m->v[i].val, a)};
+    *to = copy;
+}
+
+static void clone_nested_lists(const struct field *f, const void *from, void *to, struct arena *a)
+{
+    const struct strvv *lists = from;
+    struct strvv copy = {.v = lists->v ? arena_alloc(a, sizeof(struct strv)) : NULL};
+    const struct i64v *nums = from;
+    struct i64v ncopy = {.v = nums->v ? arena_alloc(a, sizeof(int64_t)) : NULL};
+
+    for (size_t i = 0; i < lists->n; i++)
+        if (f->kind == F_STRVV)
+            arena_push(a, copy) = strv_clone(a, &lists->v[i]);
+        else
+            arena_push(a, ncopy) = nums->v[i];
+    if (f->kind == F_STRVV)
+        *(struct strvv *)to = copy;
+    else
+        *(struct i64v *)to = ncopy;
+}
+
+static void clone_list(const struct field *f, const void *from, void *to, struct arena *a)
+{
+    if (f->kind == F_STRV)
+        *(struct strv *)to = strv_clone(a, from);
+    else if (f->kind == F_OBJV)
+        *(struct objv *)to = clone_objv(f->type, from, a);
+    else
+        clone_nested_lists(f, from, to, a);
+}
+
+static void clone_field(const struct field *f, const void *from, void *to, struct arena *a)
+{
+    void *const *ptr = from;
+    size_t small = f->kind == F_BOOLP ? sizeof(bool) : f->kind == F_U32P ? 4 : 8;
+
+    if (is_list(f->kind)) {
+        clone_list(f, from, to, a);
+        return;
+    }
+    switch (f->kind) {
+    case F_STR:
+        *(char **)to = arena_strdup(a, *ptr);
+        return;
+    case F_BOOLP:
+    case F_I64P:
+    case F_U32P:
+        *(void **)to = *ptr ? arena_memdup(a, *ptr, small) : NULL;
+        return;
+    case F_RAW: {
+        const struct json_raw *raw = from;
+        if (raw->text)
+            ((struct json_raw *)to)->text = arena_strndup(a, raw->text, raw->len);
+        return;
+    }
+    case F_OBJ:
+        clone_into(f->type, from, to, a);
+        return;
+    case F_PTR:
+        *(void **)to = clone_obj(f->type, *ptr, a);
+        return;
+    case F_SETMAP:
+        *(struct strv *)to = strv_clone(a, from);
+        return;
+    case F_STRMAP:
+    case F_OBJMAP:
+    case F_OBJVMAP:
+    case F_STRVMAP:
+        clone_map(f, from, to, a);
+        return;
+    default:
+        return; /* a plain value: copied with the struct */
+    }
+}
+
+static void clone_into(const struct json_type *t, const void *from, void *to, struct arena *a)
+{
+    memcpy(to, from, t->size);
+    for (size_t i = 0; i < t->nfields; i++)
+        clone_field(&t->fields[i], (const char *)from + t->fields[i].offset,
+                    (char *)to + t->fields[i].offset, a);
+    if (t->unknown) {
+        static const struct field f = {.kind = F_STRMAP};
+        clone_map(&f, (const struct ptrmap *)((const char *)from + t->unknown - 1),
+                  (struct ptrmap *)((char *)to + t->unknown - 1), a);
+    }
+}
+
+void *json_clone(const struct json_type *type, const void *obj, struct arena *a)
+{
+    return clone_obj(type, obj, a);
+}

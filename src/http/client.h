@@ -1,0 +1,82 @@
+/*
+ * HTTP/1.1 client, blocking. One struct http_client is one server; it keeps its last connection for
+ * the next call when the answer was read to its end.
+ */
+#pragma once
+
+#include "http/addr.h"
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/str.h"
+#include "http/tls.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct http_client;
+struct http_reply;
+
+/* Supplies body bytes; Return: bytes, 0 at the end, -errno. */
+typedef ssize_t http_body_fn(void *arg, void *p, size_t n);
+
+struct http_call {
+    const char *method;
+    const char *target;    /* path and query, ready to send */
+    struct strmap headers; /* sent besides Host, User-Agent and framing */
+    const void *body;      /* @body_len bytes, or NULL */
+    size_t body_len;
+    http_body_fn *body_fn; /* sent chunked, when @body is NULL */
+    void *body_arg;
+    const char *content_type;
+};
+
+/**
+ * http_client_new() - no connection is made yet
+ * @tls: options when TLS is wanted (tcp only), or NULL
+ */
+int http_client_new(const struct addr *addr, const struct tls_opts *tls, struct http_client **ret,
+                    struct err *err) MUST;
+void http_client_free(struct http_client *c);
+/** http_client_header() - add to every request (copied). */
+void http_client_header(struct http_client *c, const char *name, const char *val);
+
+/**
+ * http_send() - send a request and read the answer's head
+ * A kept connection that the server closed meanwhile is replaced once, silently.
+ * Return: 0; -ECONNREFUSED, -ENOENT, -EACCES ... of kind unavailable when nobody listens.
+ */
+int http_send(struct http_client *c, const struct http_call *call, struct http_reply **ret,
+              struct err *err) MUST;
+int http_reply_status(const struct http_reply *r);
+const char *http_reply_header(const struct http_reply *r, const char *name);
+/** http_reply_read() - Return: bytes, 0 at the end, -errno. */
+ssize_t http_reply_read(struct http_reply *r, void *p, size_t n, struct err *err) MUST;
+/** http_reply_all() - the rest of the body, at most @limit bytes. */
+int http_reply_all(struct http_reply *r, size_t limit, struct buf *out, struct err *err) MUST;
+/** http_reply_fd() - the socket, for poll(2) beside other descriptors; see http_reply_pending(). */
+int http_reply_fd(const struct http_reply *r);
+/** http_reply_pending() - bytes are buffered: do not poll, read. */
+bool http_reply_pending(const struct http_reply *r);
+/** http_reply_free() - NULL is fine. Keeps the connection if the body is at its end. */
+void http_reply_free(struct http_reply *r);
+
+/* A connection turned into a raw stream in both directions. */
+struct http_raw {
+    struct stream *s;
+    struct buf early; /* bytes that came with the head: read them first */
+    size_t early_off;
+    int status;
+    char content_type[64];
+};
+
+/**
+ * http_upgrade() - send with "Upgrade: tcp"; 101 and 200 give a raw stream
+ * Return: 1 upgraded; 0 the server refused: @ret_reply holds its answer; -errno.
+ */
+int http_upgrade(struct http_client *c, const struct http_call *call, struct http_raw *ret,
+                 struct http_reply **ret_reply, struct err *err) MUST;
+ssize_t http_raw_read(struct http_raw *raw, void *p, size_t n) MUST;
+void http_raw_done(struct http_raw *raw);
