@@ -1,0 +1,133 @@
+#include "store/containers.h"
+
+#include "base/failpoint.h"
+#include "store/db.h"
+
+#define COLUMNS "id, name, created, image, config, host_config, network, state, rest"
+
+int container_insert(struct db *db, const struct container_row *row, struct err *err)
+{
+    FAIL_POINT("container.insert.before", err);
+    int r = db_begin(db, err);
+    if (r < 0)
+        return r;
+    auto_tx struct db *tx = db;
+    r = db_run(db, "INSERT INTO container (" COLUMNS ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+               DB_BIND(DB_TEXT(row->id), DB_TEXT(row->name), DB_INT(row->created_ns),
+                       DB_TEXT(row->image), DB_TEXT(row->config), DB_TEXT(row->host_config),
+                       DB_TEXT(row->network), DB_TEXT(row->state), DB_TEXT(row->rest)),
+               err);
+    if (r < 0)
+        return err_wrap(err, r, "insert container %s", row->name);
+    return db_commit(&tx, err);
+}
+
+static int set(struct db *db, const char *sql, const char *id, const char *val, struct err *err)
+{
+    FAIL_POINT("container.update.before", err);
+    int r = db_begin(db, err);
+    if (r < 0)
+        return r;
+    auto_tx struct db *tx = db;
+    r = db_run(db, sql, DB_BIND(DB_TEXT(val), DB_TEXT(id)), err);
+    if (r < 0)
+        return err_wrap(err, r, "update container %s", id);
+    if (r == 0)
+        return err_not_found(err, "No such container: %s", id);
+    return db_commit(&tx, err);
+}
+
+int container_set_state(struct db *db, const char *id, const char *json, struct err *err)
+{
+    return set(db, "UPDATE container SET state = ? WHERE id = ?", id, json, err);
+}
+
+int container_set_name(struct db *db, const char *id, const char *name, struct err *err)
+{
+    return set(db, "UPDATE container SET name = ? WHERE id = ?", id, name, err);
+}
+
+int container_set_host_config(struct db *db, const char *id, const char *json, struct err *err)
+{
+    return set(db, "UPDATE container SET host_config = ? WHERE id = ?", id, json, err);
+}
+
+int container_set_network(struct db *db, const char *id, const char *json, struct err *err)
+{
+    return set(db, "UPDATE container SET network = ? WHERE id = ?", id, json, err);
+}
+
+int container_set_rest(struct db *db, const char *id, const char *json, struct err *err)
+{
+    return set(db, "UPDATE container SET rest = ? WHERE id = ?", id, json, err);
+}
+
+int container_delete(struct db *db, const char *id, struct err *err)
+{
+    FAIL_POINT("container.delete.before", err);
+    int r = db_begin(db, err);
+    if (r < 0)
+        return r;
+    auto_tx struct db *tx = db;
+    r = db_run(db, "DELETE FROM address WHERE owner = ?", DB_BIND(DB_TEXT(id)), err);
+    if (r < 0)
+        return r;
+    r = db_run(db, "DELETE FROM container WHERE id = ?", DB_BIND(DB_TEXT(id)), err);
+    if (r < 0)
+        return err_wrap(err, r, "delete container %s", id);
+    bool gone = r == 0;
+    r = db_commit(&tx, err);
+    return r < 0 ? r : gone;
+}
+
+static struct container_row row_of(struct sqlite3_stmt *st, struct arena *a)
+{
+    return (struct container_row){
+        .id = db_col_dup(st, 0, a),
+        .name = db_col_dup(st, 1, a),
+        .created_ns = db_col_i64(st, 2),
+        .image = db_col_dup(st, 3, a),
+        .config = db_col_dup(st, 4, a),
+        .host_config = db_col_dup(st, 5, a),
+        .network = db_col_dup(st, 6, a),
+        .state = db_col_dup(st, 7, a),
+        .rest = db_col_dup(st, 8, a),
+    };
+}
+
+int container_get(struct db *db, const char *id, struct arena *a, struct container_row *ret,
+                  struct err *err)
+{
+    int r = db_begin(db, err);
+    if (r < 0)
+        return r;
+    auto_tx struct db *tx = db;
+    auto_stmt struct sqlite3_stmt *st = NULL;
+    r = db_query(db, "SELECT " COLUMNS " FROM container WHERE id = ?", DB_BIND(DB_TEXT(id)), &st,
+                 err);
+    if (r >= 0)
+        r = db_step(db, st, err);
+    if (r < 0)
+        return r;
+    if (r == 0)
+        return err_not_found(err, "No such container: %s", id);
+    *ret = row_of(st, a);
+    return 0;
+}
+
+int container_list(struct db *db, struct arena *a, struct container_rows *ret, struct err *err)
+{
+    struct container_rows rows = {0};
+    int r = db_begin(db, err);
+    if (r < 0)
+        return r;
+    auto_tx struct db *tx = db;
+    auto_stmt struct sqlite3_stmt *st = NULL;
+    r = db_query(db, "SELECT " COLUMNS " FROM container ORDER BY created, id", NULL, &st, err);
+    while (r >= 0 && (r = db_step(db, st, err)) > 0)
+        arena_push(a, rows) = row_of(st, a);
+    if (r < 0)
+        return r;
+    *ret = rows;
+    return 0;
+}

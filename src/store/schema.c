@@ -1,0 +1,48 @@
+/*
+ * The catalog's schema, as the steps that built it. A step that has been released never changes:
+ * what must change is another step at the end. Times are nanoseconds since the epoch.
+ */
+#include "store/schema-priv.h"
+
+static const char objects[] =
+    "CREATE TABLE setting (key TEXT PRIMARY KEY, val TEXT NOT NULL) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE container ("
+    "  id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, created INTEGER NOT NULL, image TEXT,"
+    "  config TEXT, host_config TEXT, network TEXT, state TEXT, rest TEXT) STRICT;"
+    "CREATE INDEX container_image ON container (image);"
+    "CREATE TABLE network (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, json TEXT) STRICT;"
+    "CREATE TABLE address ("
+    "  network TEXT NOT NULL REFERENCES network (id) ON DELETE CASCADE, ip TEXT NOT NULL,"
+    "  owner TEXT NOT NULL, PRIMARY KEY (network, ip)) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX address_owner ON address (owner);"
+    "CREATE TABLE volume ("
+    "  name TEXT PRIMARY KEY, json TEXT, created INTEGER NOT NULL) STRICT;";
+
+/*
+ * A hidden image was deleted while a container made from it exists: it has no names and is shown
+ * nowhere, but its layers stay.
+ */
+static const char images[] =
+    "CREATE TABLE layer ("
+    "  diff_id TEXT PRIMARY KEY, size INTEGER NOT NULL, tar_size INTEGER NOT NULL,"
+    "  created INTEGER NOT NULL) STRICT;"
+    "CREATE TABLE image ("
+    "  id TEXT PRIMARY KEY, manifest TEXT, parent TEXT, created INTEGER NOT NULL,"
+    "  tagged INTEGER NOT NULL, size INTEGER NOT NULL, hidden INTEGER NOT NULL DEFAULT 0) STRICT;"
+    "CREATE INDEX image_parent ON image (parent);"
+    "CREATE TABLE image_layer ("
+    "  image TEXT NOT NULL REFERENCES image (id) ON DELETE CASCADE, pos INTEGER NOT NULL,"
+    "  diff_id TEXT NOT NULL REFERENCES layer (diff_id), PRIMARY KEY (image, pos))"
+    "  STRICT, WITHOUT ROWID;"
+    "CREATE INDEX image_layer_diff ON image_layer (diff_id);"
+    "CREATE TABLE tag ("
+    "  name TEXT PRIMARY KEY, image TEXT NOT NULL REFERENCES image (id) ON DELETE CASCADE)"
+    "  STRICT, WITHOUT ROWID;"
+    "CREATE INDEX tag_image ON tag (image);"
+    "CREATE TABLE repo_digest ("
+    "  name TEXT PRIMARY KEY, image TEXT NOT NULL REFERENCES image (id) ON DELETE CASCADE)"
+    "  STRICT, WITHOUT ROWID;"
+    "CREATE INDEX repo_digest_image ON repo_digest (image);";
+
+const char *const schema_steps[] = {objects, images};
+const int schema_steps_n = sizeof(schema_steps) / sizeof(schema_steps[0]);

@@ -1,0 +1,270 @@
+#include "base/test.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "base/io.h"
+#include "store/blobs.h"
+#include "store/containers.h"
+#include "store/db.h"
+#include "store/images.h"
+#include "store/layers.h"
+#include "store/store.h"
+
+#define A "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define B "sha256:abbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+#define L "sha256:1111111111111111111111111111111111111111111111111111111111111111"
+
+#define S(text) ((char *)(uintptr_t)(text)) /* rows are not const */
+#define OTHER "2222222222222222222222222222222222222222222222222222222222222222"
+
+struct fix {
+    char path[64];
+    int fd;
+    struct db *db;
+    struct image_store *s;
+    struct arena a;
+};
+
+static void reopen(struct fix *f)
+{
+    struct err e = {0};
+
+    image_store_close(f->s);
+    db_close(f->db);
+    f->db = NULL;
+    f->s = NULL;
+    char name[80];
+    (void)snprintf(name, sizeof(name), "%s/catalog", f->path);
+    CHECK_OK(db_open(name, &f->db, &e));
+    CHECK_OK(image_store_open(f->fd, f->db, &f->s, &e));
+}
+
+static void setup(struct fix *f)
+{
+    memset(f, 0, sizeof(*f));
+    (void)snprintf(f->path, sizeof(f->path), "/tmp/test_store.XXXXXX");
+    CHECK(mkdtemp(f->path) != NULL);
+    f->fd = open(f->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    CHECK(f->fd >= 0);
+    reopen(f);
+}
+
+static void teardown(struct fix *f)
+{
+    struct err e = {0};
+
+    image_store_close(f->s);
+    db_close(f->db);
+    close(f->fd);
+    arena_done(&f->a);
+    CHECK_OK(remove_tree_at(AT_FDCWD, f->path, &e));
+}
+
+static void add_layer(struct fix *f, const char *diff_id, struct lease *l, int want)
+{
+    struct err e = {0};
+    auto_layer_stage struct layer_stage *st = NULL;
+    struct layer_row row = {.diff_id = S(diff_id), .size = 3, .tar_size = 10};
+
+    CHECK_OK(layer_stage_new(f->s, &st, &e));
+    CHECK_OK(write_file_at(layer_stage_diff(st), "f", 0644, "abc", 3, false, &e));
+    CHECK_INT(layer_stage_commit(st, &row, l, &e), want);
+}
+
+static struct image_row an_image(struct fix *f, const char *id)
+{
+    struct image_row row = {.id = S(id), .created_ns = 1, .size = 3};
+
+    strv_push(&f->a, &row.layers, L);
+    return row;
+}
+
+static int entries(struct fix *f, const char *dir)
+{
+    char cmd[128], out[32] = "";
+
+    (void)snprintf(cmd, sizeof(cmd), "ls -A %s/%s | wc -l", f->path, dir);
+    FILE *p = popen(cmd, "r");
+    CHECK(p && fgets(out, sizeof(out), p));
+    pclose(p);
+    return (int)strtol(out, NULL, 10);
+}
+
+TEST(blob_is_published_under_its_digest)
+{
+    struct err e = {0};
+    struct fix f;
+    setup(&f);
+    auto_buf struct buf b = BUF_INIT;
+    char digest[DIGEST_LEN + 1];
+    struct lease *l = lease_new(f.s);
+
+    CHECK_OK(blob_put(f.s, "hello", 5, l, digest, &e));
+    CHECK_STR(digest, "sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824");
+    CHECK_OK(blob_put(f.s, "hello", 5, l, NULL, &e));
+    CHECK_OK(blob_read(f.s, digest, &b, &e));
+    CHECK_STR(buf_str(&b), "hello");
+    CHECK_INT(entries(&f, "image/blobs/ingest"), 0);
+    CHECK_INT(blob_open(f.s, A, NULL, &e), -ENOENT);
+    CHECK_INT(blob_open(f.s, "sha256:../../../etc/passwd", NULL, &e), -EINVAL);
+    lease_free(l);
+    CHECK_INT(blob_delete(f.s, digest, &e), 0);
+    CHECK_INT(blob_delete(f.s, digest, &e), 1);
+    teardown(&f);
+}
+
+TEST(blob_of_another_digest_leaves_nothing)
+{
+    struct err e = {0};
+    struct fix f;
+    setup(&f);
+    struct lease *l = lease_new(f.s);
+    struct blob_writer *w = NULL;
+
+    CHECK_OK(blob_writer_new(f.s, &w, &e));
+    CHECK_OK(blob_writer_add(w, "x", 1, &e));
+    CHECK_INT(blob_writer_finish(w, A, l, NULL, &e), -EBADMSG);
+    blob_writer_free(w);
+    lease_free(l);
+    CHECK_INT(entries(&f, "image/blobs/ingest"), 0);
+    CHECK_INT(entries(&f, "image/blobs/sha256"), 0);
+    teardown(&f);
+}
+
+TEST(collection_spares_what_is_leased_or_reached)
+{
+    struct err e = {0};
+    struct fix f;
+    setup(&f);
+    struct lease *l = lease_new(f.s);
+    struct gc_result res;
+    char digest[DIGEST_LEN + 1];
+
+    add_layer(&f, L, l, 0);
+    add_layer(&f, L, l, 1);
+    CHECK_OK(blob_put(f.s, "cfg", 3, l, digest, &e));
+    CHECK_OK(store_gc(f.s, &f.a, &res, &e));
+    CHECK_INT(res.layers.n + res.blobs.n, 0);
+    struct image_row row = an_image(&f, digest);
+    CHECK_OK(image_insert(f.s, &row, &e));
+    lease_free(l);
+    CHECK_OK(store_gc(f.s, &f.a, &res, &e));
+    CHECK_INT(res.layers.n + res.blobs.n, 0);
+    CHECK_OK(image_delete(f.s, digest, &e));
+    CHECK_OK(store_gc(f.s, &f.a, &res, &e));
+    CHECK_INT(res.layers.n, 1);
+    CHECK_INT(res.blobs.n, 1);
+    CHECK_INT(res.freed_b, 6);
+    CHECK_INT(entries(&f, "layers"), 0);
+    CHECK_INT(entries(&f, "image/blobs/sha256"), 0);
+    teardown(&f);
+}
+
+TEST(a_container_keeps_its_deleted_image)
+{
+    struct err e = {0};
+    struct fix f;
+    setup(&f);
+    struct lease *l = lease_new(f.s);
+    struct image_row row = an_image(&f, A), got;
+
+    add_layer(&f, L, l, 0);
+    CHECK_OK(image_insert(f.s, &row, &e));
+    CHECK_OK(container_insert(
+        f.db, &(struct container_row){.id = S("c"), .name = S("c"), .image = S(A)}, &e));
+    lease_free(l);
+    CHECK_OK(image_delete(f.s, A, &e));
+    CHECK_INT(image_by_id(f.s, A, &f.a, &got, &e), -ENOENT);
+    CHECK_OK(store_gc(f.s, NULL, NULL, &e));
+    CHECK(layer_exists(f.s, L));
+    CHECK_INT(image_insert(f.s, &row, &e), 0); /* loaded again: visible again */
+    CHECK_OK(image_by_id(f.s, A, &f.a, &got, &e));
+    CHECK_INT(got.layers.n, 1);
+    CHECK_OK(image_delete(f.s, A, &e));
+    CHECK_OK(container_delete(f.db, "c", &e));
+    CHECK_OK(store_gc(f.s, NULL, NULL, &e));
+    CHECK(!layer_exists(f.s, L));
+    teardown(&f);
+}
+
+TEST(names_and_prefixes_find_images)
+{
+    struct err e = {0};
+    struct fix f;
+    setup(&f);
+    struct lease *l = lease_new(f.s);
+    struct image_row a = an_image(&f, A), b = an_image(&f, B), got;
+    struct image_rows all;
+    char old[DIGEST_LEN + 1];
+
+    CHECK_INT(image_insert(f.s, &a, &e), -ENOLINK); /* no such layer */
+    add_layer(&f, L, l, 0);
+    CHECK_INT(image_insert(f.s, &a, &e), 0);
+    CHECK_INT(image_insert(f.s, &a, &e), 1);
+    b.created_ns = 9;
+    CHECK_OK(image_insert(f.s, &b, &e));
+    CHECK_INT(image_tag_set(f.s, "x:1", A, old, &e), 0);
+    CHECK_STR(old, "");
+    CHECK_INT(image_tag_set(f.s, "x:1", A, old, &e), 0);
+    CHECK_INT(image_tag_set(f.s, "x:1", B, old, &e), 1);
+    CHECK_STR(old, A);
+    CHECK_INT(image_tag_set(f.s, "x:1", L, old, &e), -ENOENT);
+    CHECK_OK(image_digest_set(f.s, "x@" A, A, &e));
+    CHECK_OK(image_by_tag(f.s, "x:1", &f.a, &got, &e));
+    CHECK_STR(got.id, B);
+    CHECK_STR(got.tags.v[0], "x:1");
+    CHECK(got.tagged_ns > 0);
+    CHECK_OK(image_by_tag(f.s, "x@" A, &f.a, &got, &e));
+    CHECK_STR(got.id, A);
+    CHECK_OK(image_by_prefix(f.s, "ab", &f.a, &got, &e));
+    CHECK_STR(got.id, B);
+    CHECK_INT(image_by_prefix(f.s, "a", &f.a, &got, &e), -ENOTUNIQ);
+    CHECK_INT(image_by_prefix(f.s, "f", &f.a, &got, &e), -ENOENT);
+    CHECK_INT(image_by_prefix(f.s, "A", &f.a, &got, &e), -ENOENT);
+    CHECK_INT(image_by_prefix(f.s, "", &f.a, &got, &e), -ENOENT);
+    CHECK_OK(image_rows_all(f.s, &f.a, &all, &e));
+    CHECK_INT(all.n, 2);
+    CHECK_STR(all.v[0].id, B);
+    CHECK_INT(image_tag_delete(f.s, "x:1", &e), 0);
+    CHECK_INT(image_tag_delete(f.s, "x:1", &e), 1);
+    lease_free(l);
+    teardown(&f);
+}
+
+TEST(opening_removes_what_is_half_made)
+{
+    struct err e = {0};
+    struct fix f;
+    setup(&f);
+    struct lease *l = lease_new(f.s);
+
+    add_layer(&f, L, l, 0);
+    lease_free(l);
+    CHECK_OK(mkdir_p_at(f.fd, "layers/tmp-0123456789abcdef/diff", 0755, &e));
+    CHECK_OK(mkdir_p_at(f.fd, "layers/" OTHER "/diff", 0755, &e));
+    CHECK_OK(write_file_at(f.fd, "image/blobs/ingest/tmp-1", 0644, "x", 1, false, &e));
+    CHECK_INT(entries(&f, "layers"), 3);
+    reopen(&f); /* nothing reaches the layer either */
+    CHECK_INT(entries(&f, "layers"), 0);
+    CHECK_INT(entries(&f, "image/blobs/ingest"), 0);
+    CHECK_INT(entries(&f, "image"), 3);
+    teardown(&f);
+}
+
+TEST(a_layer_without_row_is_replaced)
+{
+    struct err e = {0};
+    struct fix f;
+    setup(&f);
+    struct lease *l = lease_new(f.s);
+    char path[128];
+
+    (void)snprintf(path, sizeof(path), "layers/%s/diff/stale", strchr(L, ':') + 1);
+    CHECK_OK(mkdir_p_at(f.fd, path, 0755, &e));
+    add_layer(&f, L, l, 0);
+    CHECK_INT(faccessat(f.fd, path, F_OK, 0), -1);
+    CHECK_INT(entries(&f, "layers"), 1);
+    lease_free(l);
+    teardown(&f);
+}
