@@ -1,0 +1,134 @@
+#include "image/import.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/failpoint.h"
+#include "base/time.h"
+#include "image/reference.h"
+#include "image/store.h"
+#include "image/unpack.h"
+#include "store/db.h"
+
+struct platform {
+    char *os, *arch, *variant; /* variant may be NULL */
+};
+
+/* "os[/arch[/variant]]" */
+static int parse_platform(struct arena *a, const char *text, struct platform *ret, struct err *err)
+{
+    struct platform p = {arena_strdup(a, "linux"), arena_strdup(a, host_architecture()), NULL};
+
+    if (str_empty(text)) {
+        *ret = p;
+        return 0;
+    }
+    struct strv v = str_split(a, text, '/');
+    if (v.n > 3 || strv_has(&v, ""))
+        return err_invalid(err, "\"%s\" is an invalid platform", text);
+    p.os = v.v[0];
+    if (strcmp(p.os, "linux") != 0)
+        return err_invalid(err, "operating system is not supported: %s", p.os);
+    if (v.n > 1)
+        p.arch = v.v[1];
+    if (v.n > 2)
+        p.variant = v.v[2];
+    *ret = p;
+    return 0;
+}
+
+/* The name it will get, "" for none. Docker wants no digest here. */
+static int parse_ref(const char *text, char out[REF_TEXT_MAX + 1], struct err *err)
+{
+    struct reference ref;
+
+    out[0] = '\0';
+    if (str_empty(text))
+        return 0;
+    int r = reference_parse(text, &ref, err);
+    if (r < 0)
+        return r;
+    if (ref.digest[0])
+        return err_invalid(err, "cannot import digest reference");
+    reference_default_tag(&ref);
+    reference_text(&ref, out);
+    return 0;
+}
+
+static void put_config(const struct platform *p, const struct import_options *opts,
+                       struct oci_image_config *config, const char *diff_id, struct arena *a,
+                       struct buf *out)
+{
+    char now[TIME_TEXT];
+    struct oci_image img = {
+        .created = time_rfc3339(now_ns(), now),
+        .architecture = p->arch,
+        .os = p->os,
+        .variant = p->variant,
+        .comment = arena_strdup(a, str_or(opts->message, "")),
+        .config = config,
+        .rootfs.type = arena_strdup(a, "layers"),
+    };
+    struct oci_image_history *h = arena_new(a, struct oci_image_history);
+
+    strv_push(a, &img.rootfs.diff_ids, diff_id);
+    h->created = img.created;
+    h->comment = img.comment;
+    arena_push(a, img.history) = h;
+    json_encode(&oci_image_type, &img, out);
+}
+
+static int create_and_tag(struct image_store *s, const struct buf *config, const char *name,
+                          struct lease *lease, char ret_id[DIGEST_LEN + 1], struct err *err)
+{
+    struct db *db = image_store_db(s);
+    char id[DIGEST_LEN + 1];
+    int r = db_begin(db, err);
+    if (r < 0)
+        return r;
+    auto_tx struct db *tx = db;
+    r = image_create(s, config->data, config->len, NULL, lease, id, err);
+    if (r >= 0 && *name)
+        r = image_tag_set(s, name, id, NULL, err);
+    if (r >= 0)
+        r = db_commit(&tx, err);
+    if (r >= 0)
+        memcpy(ret_id, id, sizeof(id));
+    return r;
+}
+
+static int import(struct image_store *s, struct source *body, const struct import_options *opts,
+                  struct lease *lease, char ret_id[DIGEST_LEN + 1], struct err *err)
+{
+    auto_arena struct arena a = ARENA_INIT;
+    auto_buf struct buf text = BUF_INIT;
+    char name[REF_TEXT_MAX + 1];
+    struct oci_image_config config = {0};
+    struct unpacked_layer layer;
+    struct platform p = {0};
+
+    int r = parse_platform(&a, opts->platform, &p, err);
+    if (r >= 0)
+        r = parse_ref(opts->ref, name, err);
+    if (r >= 0)
+        r = changes_apply(&a, &opts->changes, &config, err);
+    if (r >= 0)
+        r = layer_unpack(s, body, NULL, false, lease, &layer, err);
+    if (r < 0)
+        return r;
+    FAIL_POINT("image.import.unpacked", err);
+    put_config(&p, opts, &config, layer.diff_id, &a, &text);
+    return create_and_tag(s, &text, name, lease, ret_id, err);
+}
+
+int image_import(struct image_store *s, struct source *body, const struct import_options *opts,
+                 char ret_id[DIGEST_LEN + 1], struct err *err)
+{
+    struct lease *lease = lease_new(s);
+    int r = import(s, body, opts, lease, ret_id, err);
+
+    lease_free(lease);
+    if (r < 0)
+        (void)!store_gc(s, NULL, NULL, NULL); /* a later one gets what this cannot */
+    return r < 0 ? r : 0;
+}

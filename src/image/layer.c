@@ -1,0 +1,167 @@
+/*
+ * From a stream to a layer of the store, and back. The threads of one unpacking:
+ *
+ *   plain:       [read] -> [hash: diff ID] and [unpack, the caller]
+ *   compressed:  [read] -> [hash: blob digest] and [inflate] -> [hash: diff ID] and [unpack]
+ */
+#include "image/unpack.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/failpoint.h"
+#include "base/mem.h"
+#include "image/compress.h"
+#include "image/recipe.h"
+#include "store/layers.h"
+#include "store/store.h"
+
+/* The stack of sources below an unpacking; freed from the top. */
+struct intake {
+    struct source *peek, *inflate;
+    struct pump *raw; /* compressed bytes; NULL when they come plain */
+    struct pump *tar; /* the plain tar */
+};
+
+static void intake_done(struct intake *in)
+{
+    if (in->tar)
+        source_free(pump_source(in->tar));
+    source_free(in->inflate);
+    if (in->raw)
+        source_free(pump_source(in->raw));
+    source_free(in->peek);
+}
+#define auto_intake AUTO(intake_done)
+
+static int intake_init(struct intake *in, struct source *s, bool want_blob, struct err *err)
+{
+    const uint8_t *head = NULL;
+    size_t n = 0;
+
+    int r = source_peek(s, COMP_MAGIC, &head, &n, &in->peek, err);
+    if (r < 0)
+        return r;
+    enum compression c = compression_detect(head, n);
+    if (c == COMP_NONE) {
+        in->tar = pump_new(in->peek, true);
+        return 0;
+    }
+    in->raw = pump_new(in->peek, want_blob);
+    in->inflate = source_inflate(pump_source(in->raw), c);
+    in->tar = pump_new(in->inflate, true);
+    return 0;
+}
+
+/* Digests of what has passed, once all of it has. */
+static int intake_digests(struct intake *in, bool want_blob, struct unpacked_layer *out,
+                          struct err *err)
+{
+    int r = pump_digest(in->tar, out->diff_id, &out->tar_size, err);
+
+    if (r >= 0 && in->raw && want_blob)
+        r = pump_digest(in->raw, out->blob, &out->blob_size, err);
+    if (r >= 0 && !in->raw) {
+        memcpy(out->blob, out->diff_id, sizeof(out->blob));
+        out->blob_size = out->tar_size;
+    }
+    return r;
+}
+
+static int fill_stage(struct layer_stage *stage, struct source *tar, uint64_t *ret_size,
+                      struct err *err)
+{
+    auto_recipe_writer struct recipe_writer *recipe = NULL;
+    int r = recipe_writer_new(layer_stage_dir(stage), &recipe, err);
+
+    if (r < 0)
+        return r;
+    FAIL_POINT("layer.unpack.before", err);
+    r = unpack_tar(tar, layer_stage_diff(stage), recipe, UNPACK_OVERLAY, ret_size, err);
+    if (r < 0)
+        return err_wrap(err, r, "Error processing tar file(exit status 1)"); /* Docker's words */
+    FAIL_POINT("layer.unpack.after", err);
+    return recipe_finish(recipe, err);
+}
+
+int layer_unpack(struct image_store *st, struct source *s, const char *expect, bool want_blob,
+                 struct lease *lease, struct unpacked_layer *ret, struct err *err)
+{
+    auto_layer_stage struct layer_stage *stage = NULL;
+    auto_intake struct intake in = {0};
+    struct unpacked_layer out = {0};
+    int r = layer_stage_new(st, &stage, err);
+
+    if (r >= 0)
+        r = intake_init(&in, s, want_blob, err);
+    if (r >= 0)
+        r = fill_stage(stage, pump_source(in.tar), &out.size, err);
+    if (r >= 0)
+        r = intake_digests(&in, want_blob, &out, err);
+    if (r < 0)
+        return r;
+    if (expect && strcmp(expect, out.diff_id) != 0)
+        return err_as(err, ERR_INVALID, EBADMSG,
+                      "invalid diffID for layer: expected \"%s\", got "
+                      "\"%s\"",
+                      expect, out.diff_id);
+    struct layer_row row = {
+        .diff_id = out.diff_id, .size = (int64_t)out.size, .tar_size = (int64_t)out.tar_size};
+    r = layer_stage_commit(stage, &row, lease, err);
+    if (r >= 0)
+        *ret = out;
+    return r;
+}
+
+/* ---- back to a tar ---- */
+
+struct proven {
+    struct source base;
+    struct source *recipe;
+    struct pump *pump;
+    char diff_id[DIGEST_LEN + 1];
+};
+
+static ssize_t proven_next(struct source *s, const uint8_t **ret, size_t max, struct err *err)
+{
+    struct proven *p = (struct proven *)s;
+    char digest[DIGEST_LEN + 1];
+    ssize_t n = source_next(pump_source(p->pump), ret, max, err);
+
+    if (n != 0)
+        return n;
+    int r = pump_digest(p->pump, digest, NULL, err);
+    if (r < 0)
+        return r;
+    if (strcmp(digest, p->diff_id) != 0)
+        return err_as(err, ERR_SYSTEM, EBADMSG, "layer %s has changed on disk: its tar is now %s",
+                      p->diff_id, digest);
+    return 0;
+}
+
+static void proven_free(struct source *s)
+{
+    struct proven *p = (struct proven *)s;
+
+    source_free(pump_source(p->pump));
+    source_free(p->recipe);
+    free(p);
+}
+
+int layer_tar(struct image_store *st, const char *diff_id, struct source **ret, struct err *err)
+{
+    struct source *recipe = NULL;
+    auto_close int fd = layer_open(st, diff_id, err);
+    int r = fd < 0 ? fd : recipe_source(fd, &recipe, err);
+
+    if (r < 0)
+        return err_wrap(err, r, "read layer %s", diff_id);
+    struct proven *p = xnew(struct proven);
+    p->base = (struct source){.next = proven_next, .free = proven_free};
+    p->recipe = recipe;
+    p->pump = pump_new(recipe, true);
+    (void)snprintf(p->diff_id, sizeof(p->diff_id), "%s", diff_id);
+    *ret = &p->base;
+    return 0;
+}

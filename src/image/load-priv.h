@@ -1,0 +1,47 @@
+/* What load.c reads and load_plan.c interprets. */
+#pragma once
+
+#include "base/map.h"
+#include "image/load.h"
+#include "image/unpack.h"
+
+enum member_kind {
+    MEMBER_NONE,
+    MEMBER_TEXT,     /* a document, in memory */
+    MEMBER_LAYER,    /* unpacked */
+    MEMBER_SYMLINK,  /* text: target, relative to its directory */
+    MEMBER_HARDLINK, /* text: target, relative to the archive's root */
+    MEMBER_BROKEN,   /* text: why it is of no use */
+};
+
+struct member {
+    enum member_kind kind;
+    char *text;
+    size_t len;
+    struct unpacked_layer layer;
+    const char *why;
+};
+
+struct loader {
+    struct image_store *s;
+    struct arena *a;
+    const struct load_options *opts;
+    struct lease *lease;
+    struct map *members; /* by cleaned name */
+    uint64_t small;      /* bytes of all documents */
+};
+
+/* An image of the archive, checked: its config names the layers that its manifest names. */
+struct planned_image {
+    const char *config;
+    size_t config_len;
+    struct strv refs; /* as the archive writes them */
+};
+
+struct load_plan {
+    struct planned_image *v;
+    size_t n;
+};
+
+/** load_plan() - which images the archive holds, all checks done. Return: 0; -EINVAL, -EBADMSG. */
+int load_plan(struct loader *l, struct load_plan *ret, struct err *err) MUST;

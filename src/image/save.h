@@ -1,0 +1,31 @@
+/*
+ * docker save: images as one archive that is both a docker-archive (manifest.json, repositories)
+ * and an OCI layout (index.json, blobs/). The same images give the same bytes. Layers are written
+ * as plain tars, rebuilt from their directories and proven on the way out.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "base/str.h"
+#include "image/stream.h"
+
+struct image_store;
+struct image_export;
+
+/**
+ * image_export_new() - find everything that is to be saved; errors that the client must see come
+ * here, before the first byte
+ * @names: references or ids; "name" alone means all its tags
+ * Return: 0; -ENOENT "No such image: x" / "reference does not exist"; -EINVAL.
+ */
+int image_export_new(struct image_store *s, const struct strv *names, struct image_export **ret,
+                     struct err *err) MUST;
+void image_export_free(struct image_export *x);
+/** image_export_write() - the archive into @out; an error in the middle leaves it cut short. */
+int image_export_write(struct image_export *x, struct sink *out, struct err *err) MUST;
+
+static inline void image_export_freep_(struct image_export **x)
+{
+    image_export_free(*x);
+}
+#define auto_image_export AUTO(image_export_freep_)
