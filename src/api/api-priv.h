@@ -1,0 +1,37 @@
+#pragma once
+
+#include "api/api.h"
+#include "engine/engine.h"
+#include "wire/version.h"
+
+struct api {
+    struct engine *engine;
+};
+
+/* One table per resource; searched in this order. */
+extern const struct http_routes container_routes, exec_routes, image_routes, network_routes,
+    volume_routes, system_routes;
+
+#define ROUTES(NAME, TABLE)                                                                        \
+    const struct http_routes NAME = {TABLE, sizeof(TABLE) / sizeof((TABLE)[0])}
+
+/** api_filters() - the "filters" query parameter. */
+int api_filters(struct http_req *req, struct filters *ret, struct err *err) MUST;
+/** api_not_built() - 501 with a clear word: for routes that are known and come later. */
+http_handler api_not_built;
+/** api_reply_list() - a JSON array of @n objects. */
+int api_reply_list(struct http_req *req, struct http_resp *resp, const struct json_type *type,
+                   void *const *v, size_t n) MUST;
+/** api_seconds() - query parameter of a time-out: *ret points to @store when it was given. */
+int api_seconds(struct http_req *req, const char *key, int64_t *store, int64_t **ret,
+                struct err *err) MUST;
+/** api_stream_type() - content type of a raw or framed stream. */
+const char *api_stream_type(const struct http_req *req, bool tty);
+
+/**
+ * api_let_head_be_read() - wait (20 ms at most) until the client of a hijacked connection has taken
+ * the response head. docker-py reads the head through a buffer that it then throws away, with the
+ * first bytes of the stream if they came along; an engine that answers in a millisecond makes that
+ * happen. The kernel tells for unix sockets, without an event to wait for, so this one asks.
+ */
+void api_let_head_be_read(int fd);

@@ -1,0 +1,215 @@
+#include "api/api-priv.h"
+
+#include <errno.h>
+#include <string.h>
+
+static const char *name_of(const struct http_req *req)
+{
+    return http_param(req, "name");
+}
+
+static int get_list(struct api *api, struct http_req *req, struct http_resp *resp, struct err *err)
+{
+    struct filters f = {0};
+    struct img_summaries list = {0};
+    int r = api_filters(req, &f, err);
+
+    if (!str_empty(http_query(req, "filter"))) /* before API 1.41 */
+        filters_add(&f, http_arena(req), "reference", http_query(req, "filter"));
+    if (r >= 0)
+        r = img_list(api->engine, http_query_bool(req, "all", false), &f, http_arena(req), &list,
+                     err);
+    for (size_t i = 0; r >= 0 && i < list.n; i++)
+        list.v[i]->virtual_size_b = http_api_version(req) < API(1, 44) ? list.v[i]->size_b : 0;
+    return r < 0 ? r : api_reply_list(req, resp, &image_summary_type, (void **)list.v, list.n);
+}
+
+static int get_inspect(struct api *api, struct http_req *req, struct http_resp *resp,
+                       struct err *err)
+{
+    struct image_inspect ret = {0};
+    int r = img_inspect(api->engine, name_of(req), http_arena(req), &ret, err);
+
+    if (r < 0)
+        return r;
+    if (http_api_version(req) < API(1, 44))
+        ret.virtual_size_b = ret.size_b;
+    return http_reply_json(resp, 200,
+                           http_api_version(req) < API(1, 50) ? &image_inspect_legacy_type
+                                                              : &image_inspect_type,
+                           &ret);
+}
+
+static int get_history(struct api *api, struct http_req *req, struct http_resp *resp,
+                       struct err *err)
+{
+    struct img_history list = {0};
+    int r = img_history(api->engine, name_of(req), http_arena(req), &list, err);
+
+    return r < 0 ? r : api_reply_list(req, resp, &image_history_item_type, (void **)list.v, list.n);
+}
+
+static int post_tag(struct api *api, struct http_req *req, struct http_resp *resp, struct err *err)
+{
+    int r =
+        img_tag(api->engine, name_of(req), http_query(req, "repo"), http_query(req, "tag"), err);
+
+    return r < 0 ? r : http_reply(resp, 201);
+}
+
+static int delete_one(struct api *api, struct http_req *req, struct http_resp *resp,
+                      struct err *err)
+{
+    struct img_deleted list = {0};
+    int r = img_remove(api->engine, name_of(req), http_query_bool(req, "force", false),
+                       http_query_bool(req, "noprune", false), http_arena(req), &list, err);
+
+    return r < 0 ? r : api_reply_list(req, resp, &image_delete_item_type, (void **)list.v, list.n);
+}
+
+static int post_prune(struct api *api, struct http_req *req, struct http_resp *resp,
+                      struct err *err)
+{
+    struct image_prune_response ret = {0};
+    struct filters f = {0};
+    int r = api_filters(req, &f, err);
+
+    if (r >= 0)
+        r = img_prune(api->engine, &f, http_arena(req), &ret, err);
+    return r < 0 ? r : http_reply_json(resp, 200, &image_prune_response_type, &ret);
+}
+
+/* ---- streams ---- */
+
+static ssize_t read_body(void *arg, void *p, size_t n, struct err *err)
+{
+    return http_body_read(arg, p, n, err);
+}
+
+static int send_progress(struct http_resp *resp, const struct progress_message *m, struct err *err)
+{
+    auto_buf struct buf out = BUF_INIT;
+
+    json_encode(&progress_message_type, m, &out);
+    buf_puts(&out, "\r\n");
+    if (!http_resp_started(resp)) {
+        int r = http_resp_start(resp, 200, "application/json", err);
+        if (r < 0)
+            return r;
+    }
+    return http_resp_write(resp, out.data, out.len, err);
+}
+
+static int say_stream(void *arg, const char *text, struct err *err)
+{
+    struct progress_message m = {.stream = (char *)(uintptr_t)text};
+
+    return send_progress(arg, &m, err);
+}
+
+/* An error behind the head travels in the stream, as a last message. */
+static int end_stream(struct http_resp *resp, int r, struct err *err)
+{
+    if (r < 0 && !http_resp_started(resp))
+        return r;
+    if (r < 0) {
+        struct error_detail d = {.message = err->msg};
+        struct progress_message m = {.error_detail = &d, .error = err->msg};
+        struct err lost = {0};
+        if (send_progress(resp, &m, &lost) < 0)
+            return r;
+    }
+    if (!http_resp_started(resp)) {
+        int s = http_resp_start(resp, 200, "application/json", err);
+        if (s < 0)
+            return s;
+    }
+    return http_resp_end(resp, err);
+}
+
+static int post_load(struct api *api, struct http_req *req, struct http_resp *resp, struct err *err)
+{
+    return end_stream(resp, img_load(api->engine, read_body, req, say_stream, resp, err), err);
+}
+
+/* POST /images/create: fromSrc=- imports the body; fromImage pulls, which comes later. */
+static int post_create(struct api *api, struct http_req *req, struct http_resp *resp,
+                       struct err *err)
+{
+    const char *src = http_query(req, "fromSrc");
+    struct strv changes = http_query_all(req, "changes");
+    char *id;
+
+    if (str_empty(src))
+        return err_as(err, ERR_NOT_IMPLEMENTED, ENOSYS,
+                      "pulling images is not built yet: load \"%s\" from an archive",
+                      str_or(http_query(req, "fromImage"), ""));
+    if (strcmp(src, "-") != 0)
+        return err_as(err, ERR_NOT_IMPLEMENTED, ENOSYS,
+                      "importing from a URL is not built yet: send the archive itself");
+    int r = img_import(api->engine, read_body, req, http_query(req, "repo"), http_query(req, "tag"),
+                       http_query(req, "message"), &changes, http_arena(req), &id, err);
+    if (r >= 0) {
+        struct progress_message m = {.status = id};
+        r = send_progress(resp, &m, err);
+    }
+    return end_stream(resp, r, err);
+}
+
+static int write_tar(void *arg, const void *p, size_t n, struct err *err)
+{
+    return http_resp_write(arg, p, n, err);
+}
+
+static int save(struct api *api, struct http_resp *resp, const struct strv *names, struct err *err)
+{
+    int r = names->n == 0 ? err_invalid(err, "no image given")
+                          : img_save_check(api->engine, names, err);
+
+    if (r >= 0)
+        r = http_resp_start(resp, 200, "application/x-tar", err);
+    if (r >= 0)
+        r = img_save(api->engine, names, write_tar, resp, err);
+    return r < 0 ? r : http_resp_end(resp, err);
+}
+
+static int get_one(struct api *api, struct http_req *req, struct http_resp *resp, struct err *err)
+{
+    struct strv names = {0};
+
+    strv_push(http_arena(req), &names, name_of(req));
+    return save(api, resp, &names, err);
+}
+
+/* names=a&names=b, or names=a,b */
+static int get_several(struct api *api, struct http_req *req, struct http_resp *resp,
+                       struct err *err)
+{
+    struct strv given = http_query_all(req, "names"), names = {0};
+
+    for (size_t i = 0; i < given.n; i++) {
+        struct strv parts = str_split(http_arena(req), given.v[i], ',');
+        for (size_t k = 0; k < parts.n; k++)
+            strv_push(http_arena(req), &names, parts.v[k]);
+    }
+    return save(api, resp, &names, err);
+}
+
+static const struct http_route table[] = {
+    {"GET", "/images/json", get_list, 0, 0},
+    {"GET", "/images/search", api_not_built, 0, 0},
+    {"GET", "/images/get", get_several, 0, 0},
+    {"POST", "/images/load", post_load, 0, 0},
+    {"POST", "/images/create", post_create, 0, 0},
+    {"POST", "/images/prune", post_prune, API(1, 25), 0},
+    {"GET", "/images/{name:.*}/json", get_inspect, 0, 0},
+    {"GET", "/images/{name:.*}/history", get_history, 0, 0},
+    {"GET", "/images/{name:.*}/get", get_one, 0, 0},
+    {"POST", "/images/{name:.*}/tag", post_tag, 0, 0},
+    {"POST", "/images/{name:.*}/push", api_not_built, 0, 0},
+    {"DELETE", "/images/{name:.*}", delete_one, 0, 0},
+    {"GET", "/distribution/{name:.*}/json", api_not_built, 0, 0},
+    {"POST", "/build", api_not_built, 0, 0},
+    {"POST", "/build/prune", api_not_built, 0, 0},
+};
+ROUTES(image_routes, table);

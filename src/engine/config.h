@@ -1,0 +1,50 @@
+/*
+ * The daemon's settings: daemon.json and dockerd's flags fill the same struct; a flag and a key
+ * for the same setting are refused, as dockerd does. Unknown keys are errors.
+ */
+#pragma once
+
+#include "base/json.h"
+#include "base/str.h"
+
+struct engine_config {
+    char *data_root, *exec_root, *pidfile;
+    struct strv hosts; /* unix://, tcp://, fd:// */
+    char *group;       /* of the unix socket */
+    bool debug;
+    char *log_level, *log_format;
+    char *bridge; /* link name of the default bridge; "none": no bridge */
+    char *bip;
+    int64_t mtu;
+    bool ip_masq, ip_forward, icc, iptables;
+    char *ip; /* default host address for published ports */
+    bool init;
+    char *init_path;
+    char *cgroup_parent;
+    char *log_driver;
+    struct strmap log_opts;
+    struct strv dns, dns_opts, dns_search;
+    struct strv labels;
+    int64_t default_shm_size; /* bytes */
+    char *default_ipc_mode, *default_cgroupns_mode;
+    bool no_new_privileges;
+    char *seccomp_profile;    /* "builtin", "unconfined", or a path */
+    int64_t shutdown_timeout; /* s */
+    bool live_restore;
+    bool experimental;
+    bool tls, tlsverify;
+    char *tlscacert, *tlscert, *tlskey;
+    char *request_log; /* flag --request-log only: every request and reply, for tests */
+};
+
+extern const struct json_type engine_config_type;
+
+/** engine_config_defaults() - every setting that nobody gave. */
+void engine_config_defaults(struct engine_config *c, struct arena *a);
+
+/**
+ * engine_config_load() - read a daemon.json into @c
+ * @missing_ok: a missing file is no error (the default path)
+ */
+int engine_config_load(struct engine_config *c, const char *path, bool missing_ok, struct arena *a,
+                       struct err *err) MUST;

@@ -1,0 +1,281 @@
+/*
+ * The engine's own structs.
+ *
+ * Locks, in the order they are taken:
+ *   container.op     one of start, remove, restart, rename at a time; held while they block
+ *   container.freeze one freeze or thaw at a time; held while the kernel does it
+ *   engine.lock      the table of containers and of execs; never held over I/O
+ *   container.lock   the container's state; never held over anything that waits
+ * The catalog and the bridge have locks of their own, below all of these.
+ */
+#pragma once
+
+#include "engine/engine.h"
+#include "image/store.h"
+#include "kern/cgroup.h"
+#include "network/bridge.h"
+#include "shim/client.h"
+#include "store/containers.h"
+#include "store/db.h"
+
+#include <pthread.h>
+
+struct loop_source;
+
+enum ctr_status {
+    CTR_CREATED,
+    CTR_RUNNING, /* also while paused or restarting */
+    CTR_EXITED,
+    CTR_REMOVING,
+    CTR_DEAD,
+};
+
+/* What of a container changes while it lives; a row's "state" column. */
+struct ctr_state {
+    char *status; /* "created", "running", "exited", "removing", "dead" */
+    int64_t pid, exit_code;
+    bool paused, oom, manual_stop;
+    char *error;
+    int64_t started_ns, finished_ns;
+    int64_t restart_count;
+    char *ip, *mac, *host_if;        /* while it runs on the bridge */
+    VEC_OF(struct ctr_port *) ports; /* while they are published */
+};
+
+/* A published port, as it really is. */
+struct ctr_port {
+    char *host_ip, *proto;
+    uint32_t host_port, port;
+};
+extern const struct json_type ctr_state_type;
+
+/* A client that attached before the container was started. */
+struct waiting_client {
+    int fd;
+    struct shim_attach a;
+    char keys[64];
+    struct waiting_client *next;
+};
+
+/* Somebody who waits for a change of a container's state. */
+struct watcher {
+    int fd; /* eventfd */
+    struct watcher *next;
+};
+
+struct container {
+    unsigned refs; /* under engine.lock */
+    struct engine *e;
+    pthread_mutex_t op, freeze, lock;
+
+    /* Set once. */
+    struct arena mem;
+    char id[65];
+    int64_t created_ns;
+    char *image_id, *image_name; /* name as the user wrote it */
+    struct container_config *config;
+    struct strv lowers; /* layer directories, topmost first */
+    int data_fd;        /* containers/<id> */
+
+    /* Under container.lock. */
+    char *name; /* without "/"; in mem */
+    struct host_config *host;
+    enum ctr_status status;
+    int64_t pid, exit_code, started_ns, finished_ns, restart_count;
+    bool paused, oom, manual_stop, restarting, auto_removing;
+    bool removed;   /* gone from table and catalog */
+    unsigned exits; /* how often it has exited: what "next exit" compares */
+    char *error;    /* heap */
+    struct endpoint ep;
+    struct publish *ports; /* heap */
+    size_t nports;
+    int run_fd;                      /* shim's run directory while there is one, else -1 */
+    int control;                     /* shim's control socket, else -1 */
+    struct loop_source *control_src; /* holds a reference while it exists */
+    struct loop_source *restart_timer;
+    int64_t restart_delay_ns;
+    struct waiting_client *waiting;
+    unsigned attaching; /* clients between their "101" and their place in the list above */
+    struct watcher *watchers;
+    struct exec *execs;
+    struct health_state *health; /* NULL without a health check, or before the first start */
+
+    struct container *next;
+};
+
+struct exec {
+    char id[65];
+    struct engine *e;
+    unsigned refs; /* under engine.lock */
+    struct arena mem;
+    struct exec_create_request *req;
+    bool started, running, has_code;
+    int64_t code, pid;
+    struct exec *next;
+};
+
+struct engine {
+    const struct engine_config *conf;
+    struct loop *loop;
+    struct pool *pool;
+    char *shim, *init;
+    int data_fd, containers_fd, shims_fd, lock_fd;
+    char *data_path;
+    struct db *db;
+    struct image_store *images;
+    struct bridge *bridge; /* NULL with --bridge none */
+    struct events *events;
+    struct cgroup_host *cgroups;
+    struct seccomp_cache *seccomp;
+    char id[40];
+    int64_t started_ns;
+    bool stopping; /* no restarts any more */
+    bool closing;  /* the loop has ended */
+
+    pthread_mutex_t lock;
+    pthread_cond_t quiet; /* a job of ours ended */
+    size_t jobs;
+    struct container *containers; /* newest first */
+};
+
+/* table.c: finding and holding containers */
+struct container *ctr_new(struct engine *e, const char *id);
+/** ctr_ref() - Return: @c, or NULL when it is on its way to be freed (timers ask then). */
+struct container *ctr_ref(struct container *c);
+void ctr_unref(struct container *c);
+/** ctr_find() - Return: a reference, or NULL with @err set (Docker's words). */
+struct container *ctr_find(struct engine *e, const char *name, struct err *err);
+void ctr_link(struct container *c);
+void ctr_unlink(struct container *c);
+/** ctr_all() - references to all, newest first; the caller unrefs each and frees the array. */
+struct container **ctr_all(struct engine *e, size_t *ret_n);
+static inline void auto_ctr_(struct container **c)
+{
+    ctr_unref(*c);
+}
+#define auto_ctr __attribute__((__cleanup__(auto_ctr_), __unused__))
+bool ctr_running(const struct container *c); /* lock held */
+/** ctr_status_word() - "running", "paused", ...; lock held. */
+const char *ctr_status_word(const struct container *c);
+void ctr_changed(struct container *c); /* wake the watchers; lock held */
+int ctr_watch(struct container *c, struct watcher *w, struct err *err) MUST;
+void ctr_unwatch(struct container *c, struct watcher *w);
+/** ctr_wait_change() - Return: 1 something changed, 0 timeout, -ECANCELED @gone_fd hung up. */
+int ctr_wait_change(const struct watcher *w, int gone_fd, int timeout_ms);
+/** ctr_event() - publish with Docker's attributes; @extra: key, value, ..., NULL. */
+void ctr_event(struct container *c, const char *action, ...) __attribute__((__sentinel__));
+
+/* save.c: containers and the catalog */
+int ctr_save_new(struct container *c, struct err *err) MUST;
+int ctr_save_state(struct container *c, struct err *err) MUST; /* lock held */
+int ctr_save_host(struct container *c, struct err *err) MUST;
+int ctr_load_all(struct engine *e, struct err *err) MUST;
+
+/* spec.c and its helpers: what a container is to the runtime */
+int ctr_build_spec(struct container *c, struct arena *a, struct oci_spec **ret,
+                   struct err *err) MUST;
+/** ctr_protect_paths() - fill in Docker's masked and read-only paths where none were given. */
+void ctr_protect_paths(struct host_config *h, struct arena *a);
+/** ctr_environment() - of a process in the container; @more comes last and wins. */
+struct strv ctr_environment(const struct container *c, bool tty, const struct strv *more,
+                            const char *home, struct arena *a);
+int ctr_mounts(struct container *c, struct arena *a, struct oci_spec *spec, struct err *err) MUST;
+void ctr_mount_points(struct container *c, struct arena *a, struct container_inspect *ret);
+int ctr_check_binds(const struct host_config *host, struct err *err) MUST;
+int ctr_limits(const struct host_config *host, struct arena *a, struct cgroup_limits *ret,
+               struct err *err) MUST;
+int ctr_caps(const struct host_config *host, struct arena *a, struct strv *ret,
+             struct err *err) MUST;
+int ctr_seccomp(struct container *c, const struct strv *caps, int *ret_fd, struct err *err) MUST;
+char *ctr_cgroup_path(const struct container *c, struct arena *a);
+struct user_info {
+    uint32_t uid, gid;
+    VEC_OF(int64_t) groups;
+    char *home;
+};
+/** user_lookup() - "name", "uid", "name:group", ...; files come from the image. */
+int user_lookup(const struct container *c, const char *user, const struct strv *more_groups,
+                struct arena *a, struct user_info *ret, struct err *err) MUST;
+struct seccomp_cache *seccomp_cache_new(void);
+void seccomp_cache_free(struct seccomp_cache *sc);
+
+/* Docker's predefined networks have random ids; ours are the same on every machine. */
+#define NET_BRIDGE_ID "b0c1ea7000000000000000000000000000000000000000000000000000000001"
+
+/* network.c */
+/** ctr_net_event() - "connect" or "disconnect" of its network. */
+void ctr_net_event(struct container *c, const char *action);
+/** net_id() - id of a network by its name, "" when there is none. */
+const char *net_id(const char *name);
+int ctr_net_join(struct container *c, struct arena *a, struct shim_net **ret, struct err *err) MUST;
+int ctr_net_publish(struct container *c, struct err *err) MUST;
+void ctr_net_leave(struct container *c); /* lock held */
+int ctr_net_restore(struct container *c, const struct ctr_state *st, struct err *err) MUST;
+void ctr_net_settings(struct container *c, struct arena *a, struct network_settings *ret);
+int ctr_net_files(struct container *c, struct err *err) MUST;
+bool ctr_on_bridge(const struct container *c);
+int ctr_check_ports(struct engine *e, const struct container_config *config,
+                    const struct host_config *host, struct err *err) MUST;
+
+/* start.c */
+int ctr_start_locked(struct container *c, struct err *err) MUST; /* op held */
+/** ctr_failed_code() - of a command that could not be started: 127 not found, 126 not executable,
+ * 128 anything else. @no: positive errno. */
+int ctr_failed_code(int no);
+int ctr_adopt(struct container *c, struct err *err) MUST;
+
+/** ctr_name_free() - Return: 0, -EEXIST with Docker's words. */
+int ctr_name_free(struct engine *e, const char *name, struct err *err) MUST;
+
+/* exit.c: what a shim tells us, and what follows from it */
+int ctr_watch_shim(struct container *c, struct err *err) MUST;
+void ctr_unwatch_shim(struct container *c);
+void ctr_exited(struct container *c, int code, bool oom, int64_t at_ns);
+void ctr_after_exit(struct container *c);
+/** ctr_sweep_run() - remove what a run may have left: processes, cgroup, run directory. */
+void ctr_sweep_run(struct container *c);
+void ctr_cancel_restart(struct container *c);
+
+/* remove.c */
+int ctr_remove_locked(struct container *c, bool force, struct err *err) MUST; /* op held */
+
+/** ctr_size_rw() - bytes of the files in the container's own layer. */
+int64_t ctr_size_rw(struct container *c);
+
+/* attach.c */
+int keys_parse(const char *text, char out[64], struct err *err) MUST;
+/** push_early() - make @early the first bytes that come out of *fd. */
+int push_early(int *fd, const struct buf *early, struct err *err) MUST;
+void ctr_drop_waiting(struct container *c);
+
+/* exec.c */
+void execs_ended(struct container *c); /* lock held: the container has exited */
+void exec_ended(struct container *c, const char *exec_id, int code);
+void execs_free(struct container *c);
+
+/** exec_start_raw() - start attached to @fd, output unframed (probes). */
+int exec_start_raw(struct engine *e, const char *exec_id, int fd, struct err *err) MUST;
+
+/* health.c; container.lock is held for all of them */
+void health_start(struct container *c);
+void health_stop(struct container *c);
+void health_free(struct container *c);
+/** health_word() - "none", "starting", "healthy", "unhealthy". */
+const char *health_word(const struct container *c);
+struct health *health_describe(const struct container *c, struct arena *a);
+
+/* images.c */
+struct img_use {
+    char *id;
+    struct container_config *config; /* of the image */
+    struct strv lowers;
+};
+int img_resolve(struct engine *e, const char *name, struct arena *a, struct img_use *ret,
+                struct err *err) MUST;
+int img_seed(struct engine *e, struct err *err) MUST;
+
+/** engine_job() - run on the pool; engine_free() waits for all of them. */
+void engine_job(struct engine *e, void (*fn)(void *arg), void *arg);
+
+/** signal_parse() - "SIGTERM", "term", "15"; Return: number or -EINVAL. */
+int signal_parse(const char *s);

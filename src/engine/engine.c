@@ -1,0 +1,252 @@
+/* Opening and closing the engine. */
+#include "engine/engine-priv.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/auto.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/rand.h"
+#include "base/time.h"
+#include "store/settings.h"
+
+static int open_dir(int at, const char *path, mode_t mode, int *ret, struct err *err)
+{
+    int r = mkdir_p_at(at, path, mode, err);
+
+    if (r < 0)
+        return r;
+    *ret = openat(at, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return *ret < 0 ? err_sys(err, "open %s", path) : 0;
+}
+
+/* Two daemons on one data root would each undo the other's work. */
+static int lock_root(struct engine *e, struct err *err)
+{
+    e->lock_fd = lock_file_at(e->data_fd, "lock", 0600, err);
+    if (e->lock_fd == -EAGAIN)
+        return err_conflict(err, "%s is in use by another daemon", e->data_path);
+    return e->lock_fd < 0 ? e->lock_fd : 0;
+}
+
+static int open_dirs(struct engine *e, struct err *err)
+{
+    auto_close int exec = -1;
+    int r = open_dir(AT_FDCWD, e->conf->data_root, 0711, &e->data_fd, err);
+
+    if (r < 0)
+        return r;
+    e->data_path = realpath(e->conf->data_root, NULL);
+    if (!e->data_path)
+        return err_sys(err, "resolve %s", e->conf->data_root);
+    r = lock_root(e, err);
+    if (r >= 0)
+        r = open_dir(e->data_fd, "containers", 0710, &e->containers_fd, err);
+    if (r >= 0)
+        r = open_dir(AT_FDCWD, e->conf->exec_root, 0711, &exec, err);
+    return r < 0 ? r : open_dir(exec, "shims", 0700, &e->shims_fd, err);
+}
+
+static int open_store(struct engine *e, struct err *err)
+{
+    auto_free char *path = xasprintf("%s/catalog.db", e->data_path);
+    int r = db_open(path, &e->db, err);
+
+    return r < 0 ? r : image_store_open(e->data_fd, e->db, &e->images, err);
+}
+
+/* ABCD:EFGH:... as Docker's, made once. */
+static int open_identity(struct engine *e, struct err *err)
+{
+    auto_arena struct arena a = ARENA_INIT;
+    char *have;
+    int r = setting_get(e->db, "engine-id", &a, &have, err);
+
+    if (r < 0)
+        return r;
+    if (have) {
+        (void)snprintf(e->id, sizeof(e->id), "%s", have);
+        return 0;
+    }
+    rand_hex(e->id, 36);
+    e->id[8] = e->id[13] = e->id[18] = e->id[23] = '-';
+    return setting_set(e->db, "engine-id", e->id, err);
+}
+
+static int open_network(struct engine *e, struct err *err)
+{
+    const struct engine_config *c = e->conf;
+    struct bridge_opts o = {.name = c->bridge,
+                            .bip = c->bip,
+                            .mtu = (int)c->mtu,
+                            .masquerade = c->ip_masq,
+                            .icc = c->icc,
+                            .forward = c->ip_forward};
+
+    if (strcmp(c->bridge, "none") == 0)
+        return 0;
+    return bridge_open(&o, &e->bridge, err);
+}
+
+/* A directory whose row never came, or whose row is gone: what a killed daemon left behind. */
+static void sweep_dir(struct engine *e, int fd, const char *what)
+{
+    auto_dir DIR *d = fdopendir(openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+
+    for (struct dirent *ent; d && (ent = readdir(d));) {
+        struct err err = {0};
+        if (ent->d_name[0] == '.')
+            continue;
+        auto_ctr struct container *c = ctr_find(e, ent->d_name, &err);
+        if (c)
+            continue;
+        err_clear(&err);
+        log_info("removing left-over %s %s", what, ent->d_name);
+        if (remove_tree_at(fd, ent->d_name, &err) < 0)
+            log_warn("%s", err.msg);
+    }
+}
+
+static int bring_up(struct engine *e, struct err *err)
+{
+    int r = open_dirs(e, err);
+
+    if (r >= 0)
+        r = open_store(e, err);
+    if (r >= 0)
+        r = open_identity(e, err);
+    if (r >= 0)
+        r = cgroup_host_open(&e->cgroups, err);
+    if (r >= 0)
+        r = open_network(e, err);
+    if (r >= 0)
+        r = img_seed(e, err);
+    if (r >= 0)
+        r = ctr_load_all(e, err);
+    if (r < 0)
+        return r;
+    sweep_dir(e, e->containers_fd, "container");
+    sweep_dir(e, e->shims_fd, "run directory");
+    return 0;
+}
+
+int engine_open(const struct engine_config *c, struct loop *loop, struct pool *pool,
+                const char *shim, const char *init, struct engine **ret, struct err *err)
+{
+    struct engine *e = xnew(struct engine);
+
+    e->conf = c;
+    e->loop = loop;
+    e->pool = pool;
+    e->shim = xstrdup(shim);
+    e->init = xstrdup(init);
+    e->data_fd = e->containers_fd = e->shims_fd = e->lock_fd = -1;
+    e->events = events_new();
+    e->seccomp = seccomp_cache_new();
+    e->started_ns = now_ns();
+    (void)pthread_mutex_init(&e->lock, NULL);
+    (void)pthread_cond_init(&e->quiet, NULL);
+    int r = bring_up(e, err);
+    if (r < 0) {
+        engine_free(e);
+        return r;
+    }
+    *ret = e;
+    return 0;
+}
+
+struct events *engine_events(struct engine *e)
+{
+    return e->events;
+}
+
+/* ---- the end ---- */
+
+struct stopping {
+    struct container *c;
+    int64_t timeout_s;
+};
+
+static void stop_one(void *arg)
+{
+    struct stopping *s = arg;
+    struct err err = {0};
+
+    if (ctr_stop(s->c->e, s->c->id, "", &s->timeout_s, &err) < 0)
+        log_warn("%s", err.msg);
+    ctr_unref(s->c);
+    free(s);
+}
+
+static void wait_jobs(struct engine *e)
+{
+    (void)pthread_mutex_lock(&e->lock);
+    while (e->jobs > 0)
+        (void)pthread_cond_wait(&e->quiet, &e->lock);
+    (void)pthread_mutex_unlock(&e->lock);
+}
+
+void engine_stop(struct engine *e)
+{
+    size_t n;
+
+    e->stopping = true;
+    if (e->conf->live_restore)
+        return;
+    auto_free struct container **all = ctr_all(e, &n);
+    for (size_t i = 0; i < n; i++) {
+        struct stopping *s = xnew(struct stopping);
+        *s = (struct stopping){all[i], e->conf->shutdown_timeout};
+        engine_job(e, stop_one, s);
+    }
+    wait_jobs(e);
+}
+
+static bool any_running(struct engine *e)
+{
+    bool any = false;
+
+    for (struct container *c = e->containers; c; c = c->next)
+        any |= c->status == CTR_RUNNING && c->control >= 0;
+    return any;
+}
+
+void engine_free(struct engine *e)
+{
+    struct err err = {0};
+
+    if (!e)
+        return;
+    wait_jobs(e);
+    e->closing = true;
+    /* The bridge is for running containers; without any it goes with us. */
+    if (e->bridge && !any_running(e) && bridge_remove(e->bridge, &err) < 0)
+        log_warn("%s", err.msg);
+    while (e->containers) {
+        ctr_unwatch_shim(e->containers);
+        ctr_unlink(e->containers);
+    }
+    bridge_free(e->bridge);
+    cgroup_host_free(e->cgroups);
+    seccomp_cache_free(e->seccomp);
+    image_store_close(e->images);
+    db_close(e->db);
+    events_free(e->events);
+    close_fd(&e->shims_fd);
+    close_fd(&e->containers_fd);
+    close_fd(&e->data_fd);
+    close_fd(&e->lock_fd);
+    (void)pthread_cond_destroy(&e->quiet);
+    (void)pthread_mutex_destroy(&e->lock);
+    free(e->data_path);
+    free(e->shim);
+    free(e->init);
+    free(e);
+}

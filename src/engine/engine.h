@@ -1,0 +1,204 @@
+/*
+ * The engine: containers, execs, images and events, as one object that front ends call. It knows
+ * no HTTP: requests come as the structs of wire/, results go back as such, errors as struct err
+ * with the kind that a front end turns into a status.
+ *
+ * Every function may be called from any thread and may block. Names of containers and images are
+ * taken in every form Docker takes: full id, unambiguous prefix, name with or without "/".
+ * Results live in the arena that the caller passes.
+ */
+#pragma once
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "engine/config.h"
+#include "engine/events.h"
+#include "wire/container.h"
+#include "wire/exec.h"
+#include "wire/filters.h"
+#include "wire/image.h"
+#include "wire/system.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct engine;
+struct loop;
+struct pool;
+
+/**
+ * engine_open() - open the store, find the containers of earlier daemons, make the bridge
+ * @c: must outlive the engine
+ * @shim: path of cleat-shim; @init: path of cleat-init
+ */
+int engine_open(const struct engine_config *c, struct loop *loop, struct pool *pool,
+                const char *shim, const char *init, struct engine **ret, struct err *err) MUST;
+/** engine_stop() - stop containers unless live-restore keeps them; engine_free() after that. */
+void engine_stop(struct engine *e);
+void engine_free(struct engine *e);
+
+/* ---- system ---- */
+
+void engine_info(struct engine *e, struct arena *a, struct system_info *ret);
+void engine_version(struct engine *e, struct arena *a, struct system_version *ret);
+struct events *engine_events(struct engine *e);
+int engine_disk_usage(struct engine *e, struct arena *a, struct disk_usage *ret,
+                      struct err *err) MUST;
+
+/* ---- containers ---- */
+
+int ctr_create(struct engine *e, const char *name, const struct container_create_request *req,
+               struct arena *a, struct container_create_response *ret, struct err *err) MUST;
+/** ctr_start() - Return: 0, 1: was running. */
+int ctr_start(struct engine *e, const char *id, struct err *err) MUST;
+/** ctr_stop() - @signal: "" for the container's; @timeout_s: NULL for the container's, < 0 for
+ * ever. Return: 0, 1: was not running. */
+int ctr_stop(struct engine *e, const char *id, const char *signal, const int64_t *timeout_s,
+             struct err *err) MUST;
+int ctr_restart(struct engine *e, const char *id, const char *signal, const int64_t *timeout_s,
+                struct err *err) MUST;
+int ctr_kill(struct engine *e, const char *id, const char *signal, struct err *err) MUST;
+int ctr_pause(struct engine *e, const char *id, struct err *err) MUST;
+int ctr_unpause(struct engine *e, const char *id, struct err *err) MUST;
+int ctr_rename(struct engine *e, const char *id, const char *name, struct err *err) MUST;
+int ctr_remove(struct engine *e, const char *id, bool force, struct err *err) MUST;
+int ctr_update(struct engine *e, const char *id, const struct container_update_request *req,
+               struct arena *a, struct container_update_response *ret, struct err *err) MUST;
+int ctr_resize(struct engine *e, const char *id, uint32_t rows, uint32_t cols,
+               struct err *err) MUST;
+int ctr_inspect(struct engine *e, const char *id, bool size, struct arena *a,
+                struct container_inspect *ret, struct err *err) MUST;
+int ctr_top(struct engine *e, const char *id, const char *ps_args, struct arena *a,
+            struct container_top_response *ret, struct err *err) MUST;
+
+struct ctr_list_opts {
+    bool all, size;
+    int64_t limit; /* <= 0: none */
+    struct filters filters;
+};
+struct ctr_summaries {
+    struct container_summary **v;
+    size_t n;
+};
+int ctr_list(struct engine *e, const struct ctr_list_opts *o, struct arena *a,
+             struct ctr_summaries *ret, struct err *err) MUST;
+int ctr_prune(struct engine *e, const struct filters *f, struct arena *a,
+              struct container_prune_response *ret, struct err *err) MUST;
+
+/** ctr_stats() - one reading; precpu is left zero. -ESRCH kinds: a stopped container gives zeros.
+ */
+int ctr_stats(struct engine *e, const char *id, struct arena *a, struct container_stats *ret,
+              struct err *err) MUST;
+
+enum ctr_wait_for { WAIT_NOT_RUNNING, WAIT_NEXT_EXIT, WAIT_REMOVED };
+/*
+ * A wait in two steps, so that a front end can send its headers in between: a client that sees
+ * them knows that no later exit is missed.
+ */
+struct ctr_wait;
+int ctr_wait_begin(struct engine *e, const char *id, enum ctr_wait_for what, struct ctr_wait **ret,
+                   struct err *err) MUST;
+/** ctr_wait_end() - block until it happened; @gone_fd: give up when this hangs up.
+ * Return: 0, -ECANCELED when the client left. Frees @w. */
+int ctr_wait_end(struct ctr_wait *w, int gone_fd, struct arena *a,
+                 struct container_wait_response *ret, struct err *err) MUST;
+
+struct attach_opts {
+    bool in, out, err, stream, logs;
+    bool mux_ok;      /* the client understands frames (API: always; a websocket would not) */
+    const char *keys; /* detach keys as the client wrote them; NULL: the default */
+};
+/**
+ * ctr_attach_check() - may this be attached to? @ret_tty: no frames then. Before any 101: a client
+ * starts the container as soon as it has seen that, so from here on a start waits until
+ * ctr_attach_over(), which must follow every success.
+ */
+int ctr_attach_check(struct engine *e, const char *id, const struct attach_opts *o, bool *ret_tty,
+                     struct err *err) MUST;
+void ctr_attach_over(struct engine *e, const char *id);
+/** ctr_attach() - hand a client's socket over; @fd and @early become the engine's. */
+int ctr_attach(struct engine *e, const char *id, const struct attach_opts *o, int fd,
+               const struct buf *early, struct err *err) MUST;
+
+struct logs_opts {
+    bool follow, out, err, timestamps, details;
+    int64_t since_ns, until_ns; /* 0: none */
+    int64_t tail;               /* < 0: all */
+};
+/* A piece of log; a negative return ends the reading. */
+typedef int (*logs_fn)(void *arg, int stream, const char *p, size_t n, struct err *err);
+/** ctr_logs_check() - Return: 1 with a tty, 0 without; -errno before any header is out. */
+int ctr_logs_check(struct engine *e, const char *id, struct err *err) MUST;
+int ctr_logs(struct engine *e, const char *id, const struct logs_opts *o, int gone_fd, logs_fn fn,
+             void *arg, struct err *err) MUST;
+
+/* ---- exec ---- */
+
+int exec_create(struct engine *e, const char *id, const struct exec_create_request *req,
+                struct arena *a, char **ret_id, struct err *err) MUST;
+/** exec_check() - may it be started? @ret_tty as it was created. */
+int exec_check(struct engine *e, const char *exec_id, bool *ret_tty, struct err *err) MUST;
+/** exec_start() - @fd: the client's socket (becomes the engine's), or -1 to start detached. */
+int exec_start(struct engine *e, const char *exec_id, int fd, const struct buf *early,
+               const int64_t size[2], struct err *err) MUST;
+int exec_resize(struct engine *e, const char *exec_id, uint32_t rows, uint32_t cols,
+                struct err *err) MUST;
+int exec_inspect(struct engine *e, const char *exec_id, struct arena *a, struct exec_inspect *ret,
+                 struct err *err) MUST;
+
+/* ---- networks ---- */
+
+struct net_infos {
+    struct network_inspect **v;
+    size_t n;
+};
+int net_list(struct engine *e, const struct filters *f, struct arena *a, struct net_infos *ret,
+             struct err *err) MUST;
+int net_inspect(struct engine *e, const char *name, struct arena *a, struct network_inspect **ret,
+                struct err *err) MUST;
+int net_remove(struct engine *e, const char *name, struct err *err) MUST;
+
+/* ---- images ---- */
+
+struct img_summaries {
+    struct image_summary **v;
+    size_t n;
+};
+struct img_history {
+    struct image_history_item **v;
+    size_t n;
+};
+struct img_deleted {
+    struct image_delete_item **v;
+    size_t n;
+};
+int img_list(struct engine *e, bool all, const struct filters *f, struct arena *a,
+             struct img_summaries *ret, struct err *err) MUST;
+int img_inspect(struct engine *e, const char *name, struct arena *a, struct image_inspect *ret,
+                struct err *err) MUST;
+int img_history(struct engine *e, const char *name, struct arena *a, struct img_history *ret,
+                struct err *err) MUST;
+int img_tag(struct engine *e, const char *name, const char *repo, const char *tag,
+            struct err *err) MUST;
+int img_remove(struct engine *e, const char *name, bool force, bool noprune, struct arena *a,
+               struct img_deleted *ret, struct err *err) MUST;
+int img_prune(struct engine *e, const struct filters *f, struct arena *a,
+              struct image_prune_response *ret, struct err *err) MUST;
+
+/* Where bytes come from and go to; 0 ends the input, negative is an error. */
+typedef ssize_t (*img_read)(void *arg, void *p, size_t n, struct err *err);
+typedef int (*img_write)(void *arg, const void *p, size_t n, struct err *err);
+/* A line for the user: "Loaded image: x". */
+typedef int (*img_say)(void *arg, const char *text, struct err *err);
+
+int img_load(struct engine *e, img_read read, void *read_arg, img_say say, void *say_arg,
+             struct err *err) MUST;
+int img_import(struct engine *e, img_read read, void *read_arg, const char *repo, const char *tag,
+               const char *message, const struct strv *changes, struct arena *a, char **ret_id,
+               struct err *err) MUST;
+/** img_save_check() - do all these images exist? Before any header. */
+int img_save_check(struct engine *e, const struct strv *names, struct err *err) MUST;
+int img_save(struct engine *e, const struct strv *names, img_write write, void *arg,
+             struct err *err) MUST;
