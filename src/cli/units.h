@@ -1,0 +1,19 @@
+/* Sizes, durations and numbers as people write and read them; go-units' rules and words. */
+#pragma once
+
+#include "base/arena.h"
+#include "base/err.h"
+
+#include <stdint.h>
+
+#define UNITS_TEXT 48
+
+/** units_parse_bytes() - "64", "64b", "64k", "64m", "1.5g", "2t": powers of 1024. */
+int units_parse_bytes(const char *s, int64_t *ret, struct err *err) MUST;
+/** units_parse_cpus() - "1.5" as 1500000000; at most nine decimals. */
+int units_parse_cpus(const char *s, int64_t *ret, struct err *err) MUST;
+
+/** units_size() - "1.23MB", powers of 1000, three or more digits (@precision). units_bytes():
+ * "1.2MiB", powers of 1024. @out holds UNITS_TEXT bytes; returns @out. */
+char *units_size(double size, int precision, char *out);
+char *units_bytes(double size, char *out);
