@@ -1,0 +1,122 @@
+"""kill -9 at every fail point, and an error there: the next daemon finds a consistent world.
+
+Needs a build with -Dfailpoints=true; CLEAT_BUILD_FAIL names its directory.
+"""
+import http.client
+import os
+
+import pytest
+
+import cleat
+import fixtures
+import images
+from cleat import until
+
+POINTS = cleat.fail_points()
+BROKEN = (OSError, http.client.HTTPException, AssertionError, ValueError)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def fail_build():
+    if os.environ.get("CLEAT_SANITIZED"):
+        pytest.skip("runs once, without sanitizers")
+    if not cleat.BUILD_FAIL:
+        pytest.skip("CLEAT_BUILD_FAIL names no build with fail points")
+    why = cleat.why_not(cleat.BUILD_FAIL)
+    if why:
+        pytest.skip(why)
+
+
+def attempt(work):
+    """A call that the crash may break; True when it was answered with success."""
+    try:
+        return work().status < 400
+    except BROKEN:
+        return False
+
+
+def day(d):
+    """Something of everything; goes on as far as the daemon lets it. True when all went well."""
+    api = cleat.Api(d.socket)
+    body = images.docker_archive(["day:1"], [images.busybox(), images.layer(("new", b"1", {}))])
+    fine = attempt(lambda: api.post("/images/load", body, timeout=10))
+    fine &= attempt(lambda: api.post("/images/busybox/tag", repo="day", tag="2", timeout=10))
+    for name, cmd in (("day-a", ["sleep", "1000"]), ("day-b", ["true"])):
+        fine &= attempt(lambda: api.post("/containers/create", {
+            "Image": "busybox", "Cmd": cmd, "StopSignal": "SIGKILL",
+            "ExposedPorts": {"80/tcp": {}}, "Volumes": {"/v": {}}, "HostConfig": {
+                "PublishAllPorts": True, "Memory": 64 << 20}}, name=name, timeout=10))
+        fine &= attempt(lambda: api.post("/containers/%s/start" % name, timeout=10))
+    fine &= attempt(lambda: exec_true(api, "day-a"))
+    for call in ("pause", "unpause", "rename?name=day-c", ):
+        fine &= attempt(lambda: api.post("/containers/day-a/" + call, timeout=10))
+    fine &= attempt(lambda: api.post("/containers/day-c/restart?t=0", timeout=10))
+    fine &= attempt(lambda: api.post("/containers/day-c/stop", timeout=10))
+    fine &= attempt(lambda: api.delete("/containers/day-c", v=1, timeout=10))
+    fine &= attempt(lambda: api.post("/containers/prune", timeout=10))
+    fine &= attempt(lambda: api.delete("/images/day:1", timeout=10))
+    fine &= attempt(lambda: api.delete("/images/day:2", timeout=10))
+    return fine
+
+
+def exec_true(api, name):
+    ex = api.ok("POST", "/containers/%s/exec" % name, {"Cmd": ["true"]}, timeout=10)["Id"]
+    return api.post("/exec/%s/start" % ex, {"Detach": True}, timeout=10)
+
+
+def check_world(d):
+    """After the restart: lists work, states are true, everything can be removed and made anew."""
+    api = d.api
+    running = {i for _, i in cleat.processes_of(
+        [c["Id"] for c in api.ok("GET", "/containers/json", all=1)])}
+    for c in api.ok("GET", "/containers/json", all=1):
+        state = api.ok("GET", "/containers/%s/json" % c["Id"])["State"]
+        assert state["Status"] in ("created", "running", "paused", "exited"), state
+        assert state["Running"] == (state["Pid"] > 0) == (c["Id"] in running), (state, running)
+        api.ok("DELETE", "/containers/" + c["Id"], force=1, v=1)
+    for image in api.ok("GET", "/images/json", all=1):
+        api.ok("GET", "/images/%s/json" % image["Id"])
+        if not any("busybox" in t for t in image["RepoTags"]):
+            api.delete("/images/" + image["Id"], force=1)
+    fixtures.load(d)
+    cid = api.ok("POST", "/containers/create", {"Image": "busybox", "Cmd": ["true"]})["Id"]
+    api.ok("POST", "/containers/%s/start" % cid)
+    assert api.ok("POST", "/containers/%s/wait" % cid)["StatusCode"] == 0
+    api.ok("DELETE", "/containers/" + cid, force=1)
+    until(lambda: not stray_things(d), 10, lambda: stray_things(d))
+
+
+def stray_things(d):
+    own = {d.process.pid, d.proxy.pid}
+    out = ["process %d %s" % (p, cleat.cmdline(p))
+           for p in cleat.namespace_mates() - d.others - own]
+    out += ["link " + x for x in cleat.links() if x.startswith("veth")]
+    out += ["cgroup " + x for x in d.cgroups()]
+    for base, dirs, files in os.walk(d.data_root):
+        if os.path.basename(base) == "containers":
+            out += ["directory " + os.path.join(base, x) for x in dirs]
+        out += ["file " + os.path.join(base, x) for x in files + dirs
+                if x.endswith(".tmp") or x.startswith((".tmp", "tmp-"))]
+    return out
+
+
+@pytest.mark.parametrize("action", ["crash@1", "error@1"])
+@pytest.mark.parametrize("point", POINTS)
+def test_fail_point(own_daemon, point, action):
+    d = own_daemon(build=cleat.BUILD_FAIL)
+    d.start()
+    fixtures.load(d)
+    d.stop()
+    d.start(wait=False, env={"CLEAT_FAIL": "%s=%s" % (point, action)})
+    came_up = True
+    try:
+        until(d.answers, 10)
+    except AssertionError:
+        came_up = False
+    fine = came_up and day(d)
+    if d.process.poll() is None:
+        d.crash()
+    d.start()
+    check_world(d)
+    if fine:
+        pytest.skip("a day's work does not pass this point")
