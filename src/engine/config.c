@@ -56,7 +56,7 @@ void engine_config_defaults(struct engine_config *c, struct arena *a)
         .exec_root = arena_strdup(a, "/run/cleat"),
         .log_level = arena_strdup(a, "info"),
         .log_format = arena_strdup(a, "text"),
-        .bridge = arena_strdup(a, "cleat0"),
+        .bridge = arena_strdup(a, ""),
         .ip_masq = true,
         .ip_forward = true,
         .icc = true,

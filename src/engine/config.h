@@ -13,7 +13,7 @@ struct engine_config {
     char *group;       /* of the unix socket */
     bool debug;
     char *log_level, *log_format;
-    char *bridge; /* link name of the default bridge; "none": no bridge */
+    char *bridge; /* link name of the default bridge; "": cleat0 or the next; "none": no bridge */
     char *bip;
     int64_t mtu;
     bool ip_masq, ip_forward, icc, iptables;

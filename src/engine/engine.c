@@ -17,6 +17,8 @@
 #include "base/time.h"
 #include "store/settings.h"
 
+#define MAX_BRIDGES 100
+
 static int open_dir(int at, const char *path, mode_t mode, int *ret, struct err *err)
 {
     int r = mkdir_p_at(at, path, mode, err);
@@ -80,19 +82,47 @@ static int open_identity(struct engine *e, struct err *err)
     return setting_set(e->db, "engine-id", e->id, err);
 }
 
-static int open_network(struct engine *e, struct err *err)
+static int open_bridge(struct engine *e, const char *name, bool fresh, struct err *err)
 {
     const struct engine_config *c = e->conf;
-    struct bridge_opts o = {.name = c->bridge,
+    struct bridge_opts o = {.name = name,
                             .bip = c->bip,
                             .mtu = (int)c->mtu,
                             .masquerade = c->ip_masq,
                             .icc = c->icc,
-                            .forward = c->ip_forward};
+                            .forward = c->ip_forward,
+                            .fresh = fresh};
 
-    if (strcmp(c->bridge, "none") == 0)
-        return 0;
     return bridge_open(&o, &e->bridge, err);
+}
+
+/* Daemons with different roots run beside each other: one without a name for its bridge keeps the
+ * one that it had, and begins with the first that nobody uses. */
+static int open_some_bridge(struct engine *e, struct err *err)
+{
+    auto_arena struct arena a = ARENA_INIT;
+    char name[16];
+    char *had = NULL;
+    int r = setting_get(e->db, "bridge", &a, &had, err);
+
+    if (r < 0)
+        return r;
+    r = had ? open_bridge(e, had, false, err) : -EEXIST;
+    for (int i = 0; r == -EEXIST && i < MAX_BRIDGES; i++) {
+        err_clear(err);
+        (void)snprintf(name, sizeof(name), "cleat%d", i);
+        r = open_bridge(e, name, true, err);
+    }
+    if (r < 0 || (had && str_eq(had, bridge_name(e->bridge))))
+        return r;
+    return setting_set(e->db, "bridge", name, err);
+}
+
+static int open_network(struct engine *e, struct err *err)
+{
+    if (str_empty(e->conf->bridge))
+        return open_some_bridge(e, err);
+    return str_eq(e->conf->bridge, "none") ? 0 : open_bridge(e, e->conf->bridge, false, err);
 }
 
 /* A directory whose row never came, or whose row is gone: what a killed daemon left behind. */

@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "base/str.h"
 
@@ -74,17 +76,27 @@ const char *sig_name(int sig)
     return sig > 0 && sig < (int)(sizeof(names) / sizeof(names[0])) ? names[sig] : NULL;
 }
 
+/* The kernel's own struct (rt_sigaction(2)): glibc's call refuses the two signals that it uses
+ * itself, 32 and 33, which a parent may have left ignored all the same. */
+struct kernel_sigaction {
+    void (*handler)(int);
+    unsigned long flags;
+    void (*restorer)(void);
+    uint64_t mask;
+};
+
 void sig_reset_all(void)
 {
-    struct sigaction sa;
+    struct kernel_sigaction sa;
     sigset_t none;
 
     /* Two calls per signal, but a write only where something is set. */
     for (int i = 1; i < SIG_COUNT; i++) {
-        if (sigaction(i, NULL, &sa) < 0 || sa.sa_handler == SIG_DFL)
+        if (syscall(SYS_rt_sigaction, i, NULL, &sa, sizeof(sa.mask)) < 0 || sa.handler == SIG_DFL)
             continue;
         memset(&sa, 0, sizeof(sa));
-        (void)sigaction(i, &sa, NULL); /* SIGKILL and SIGSTOP refuse, and need not change */
+        /* SIGKILL and SIGSTOP refuse, and need not change */
+        (void)syscall(SYS_rt_sigaction, i, &sa, NULL, sizeof(sa.mask));
     }
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);

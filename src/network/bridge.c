@@ -4,10 +4,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/auto.h"
@@ -21,8 +23,13 @@
 #define PORT_FIRST 32768
 #define PORT_LAST 60999
 
+/* Which daemon has which bridge: a locked file each, named after network namespace and link. It is
+ * no daemon's root, since daemons with different roots are who must not meet. */
+#define CLAIMS_DIR "/run/cleat/bridges"
+
 struct bridge {
     char name[IFNAMSIZ];
+    int claim; /* locked file while the bridge is ours */
     int index, mtu;
     struct ip gateway, subnet;
     pthread_mutex_t lock; /* pool, next_port, held */
@@ -34,6 +41,26 @@ struct bridge {
         size_t n;
     } held;
 };
+
+/* One bridge, one daemon: another one would replace our packet filter and delete the link when it
+ * stops. The file stays when we go; removing it would race with the next one's open. */
+static int claim(struct bridge *b, struct err *err)
+{
+    struct stat ns;
+    int r = mkdir_p_at(AT_FDCWD, CLAIMS_DIR, 0700, err);
+
+    if (r < 0)
+        return r;
+    if (stat("/proc/thread-self/ns/net", &ns) < 0)
+        return err_sys(err, "network namespace");
+    auto_free char *path = xasprintf("%s/%ju-%s", CLAIMS_DIR, (uintmax_t)ns.st_ino, b->name);
+    b->claim = lock_file_at(AT_FDCWD, path, 0600, err);
+    if (b->claim == -EAGAIN) {
+        err_clear(err);
+        return err_conflict(err, "in use by another daemon; choose another one with --bridge");
+    }
+    return b->claim;
+}
 
 struct link_addr {
     int index;
@@ -83,6 +110,8 @@ static int set_up_link(struct bridge *b, const struct bridge_opts *o, struct err
     if (nl < 0)
         return nl;
     b->index = rtnl_link_index(nl, b->name, &missing);
+    if (b->index > 0 && o->fresh)
+        return err_conflict(err, "there is such a link already");
     int r = pick_gateway(b, o, err);
     if (r >= 0 && b->index < 0) {
         r = rtnl_bridge_add(nl, b->name, b->mtu, err);
@@ -121,9 +150,12 @@ int bridge_open(const struct bridge_opts *o, struct bridge **ret, struct err *er
 
     (void)pthread_mutex_init(&b->lock, NULL);
     (void)snprintf(b->name, sizeof(b->name), "%s", o->name);
+    b->claim = -1;
     b->mtu = o->mtu ? o->mtu : 1500;
     b->next_port = PORT_FIRST;
-    int r = set_up_link(b, o, err);
+    int r = claim(b, err);
+    if (r >= 0)
+        r = set_up_link(b, o, err);
     b->subnet =
         ip_from_u32(ip_to_u32(&b->gateway) & ~(UINT32_MAX >> b->gateway.prefix), b->gateway.prefix);
     if (r >= 0)
@@ -149,6 +181,7 @@ void bridge_free(struct bridge *b)
     fw_free(b->fw);
     addr_pool_free(b->pool);
     free(b->held.v);
+    close_fd(&b->claim);
     (void)pthread_mutex_destroy(&b->lock);
     free(b);
 }

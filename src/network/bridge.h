@@ -18,6 +18,7 @@ struct bridge_opts {
     const char *bip;  /* "172.18.0.1/24": address of the bridge, and its subnet; "" picks one */
     int mtu;          /* 0: 1500 */
     bool masquerade, icc, forward;
+    bool fresh; /* a link of that name is somebody else's, not ours from before */
 };
 
 /* A container's place on the bridge. */
@@ -38,6 +39,8 @@ struct publish {
 /**
  * bridge_open() - make the bridge, or take over the one that is there with its address
  * Blocking; changes net.ipv4.ip_forward when asked to and needed.
+ * Return: 0; -EEXIST (conflict) when another daemon of this network namespace has that bridge, or
+ *   with @fresh the link exists.
  */
 int bridge_open(const struct bridge_opts *o, struct bridge **ret, struct err *err) MUST;
 /** bridge_free() - forget it; link and table stay for running containers. */

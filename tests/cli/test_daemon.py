@@ -215,6 +215,36 @@ def test_second_daemon_on_the_same_root_is_refused(daemon2):
     clean(d)
 
 
+def bridge_of(d):
+    options = d.api.ok("GET", "/networks/bridge")["Options"]
+    return options["com.docker.network.bridge.name"]
+
+
+def test_daemons_do_not_share_a_bridge(daemon2, own_daemon):
+    """The second would replace the first one's packet filter and delete its bridge."""
+    d = daemon2
+    d.firewall = None
+    cid = create(d, "sleep", "1000")
+    rules, name = cleat.nft_ruleset(), bridge_of(d)
+    named = own_daemon(args=["--bridge", name]).start(wait=False)
+    assert named.process.wait(20) == 1
+    assert "bridge %s: in use by another daemon" % name in named.log()
+    other = own_daemon().start()
+    assert bridge_of(other) != name
+    own = bridge_of(other)
+    other.crash()  # its bridge stays, and is taken neither by a third one
+    third = own_daemon().start()
+    assert bridge_of(third) not in (name, own)
+    assert third.stop() == 0
+    other.start()  # nor lost to itself
+    assert bridge_of(other) == own
+    assert other.stop() == 0
+    assert cleat.nft_ruleset() == rules and state(d, cid)["Running"]
+    for x in (third, other, named):
+        x.close()
+    clean(d)
+
+
 @pytest.mark.parametrize("text,part", [
     ("{", "daemon.json"), ('{"no-such-key": 1}', "no-such-key"), ('{"debug": "yes"}', "debug"),
     ('{"log-level": "loud"}', "loud")])
