@@ -177,6 +177,15 @@ int cgroup_clone_fd(const struct cgroup *cg);
  * @born_inside: it was cloned with cgroup_clone_fd(), so the v2 tree is done already
  */
 int cgroup_join_self(struct cgroup *cg, bool born_inside, struct err *err) MUST;
+/**
+ * cgroup_open_inner() - where in the v2 tree a process of the group is, if below the group itself
+ * A container that hands controllers down (systemd, a nested engine) has its processes in leaves,
+ * and the kernel lets nobody else into the group any more (clone3: EBUSY): who wants in joins init.
+ * @pid: of our pid namespace; the caller makes sure by pidfd that it is still the one it means
+ * Return: directory fd for clone3(CLONE_INTO_CGROUP), the caller's; -ENOENT when the process is in
+ * the group itself or outside, or when there is no v2 tree.
+ */
+int cgroup_open_inner(struct cgroup *cg, pid_t pid, struct err *err) MUST;
 /** cgroup_add() - move another process, from outside (slow on v1). */
 int cgroup_add(struct cgroup *cg, pid_t pid, struct err *err) MUST;
 

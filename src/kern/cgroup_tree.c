@@ -177,6 +177,35 @@ int cgroup_join_self(struct cgroup *cg, bool born_inside, struct err *err)
     return 0;
 }
 
+/* The path behind "0::" in the text of /proc/<pid>/cgroup, or NULL. */
+static const char *v2_path(char *text)
+{
+    char *line;
+
+    while (text && (line = cg_next_line(&text)))
+        if (strncmp(line, "0::", 3) == 0)
+            return line + 3;
+    return NULL;
+}
+
+int cgroup_open_inner(struct cgroup *cg, pid_t pid, struct err *err)
+{
+    auto_buf struct buf text = BUF_INIT;
+    char file[32];
+
+    (void)snprintf(file, sizeof(file), "/proc/%d/cgroup", pid);
+    int dir = cg->host->v2 < 0 ? -ENOENT : cg_dir(cg, cg->host->v2, err);
+    int r = dir < 0 ? dir : read_file_at(AT_FDCWD, file, CG_FILE_MAX, &text, err);
+    if (r < 0)
+        return r;
+    const char *path = v2_path(text.data);
+    const char *inner = path ? str_starts(path, cg->path) : NULL;
+    if (!inner || *inner != '/' || strstr(inner, "/../"))
+        return err_no(err, ENOENT, "find process %d below cgroup %s", pid, cg->path);
+    int fd = openat(dir, inner + 1, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return fd < 0 ? err_sys(err, "open cgroup %s", path) : fd;
+}
+
 int cgroup_add(struct cgroup *cg, pid_t pid, struct err *err)
 {
     char text[16];

@@ -231,3 +231,26 @@ TEST(values_the_kernel_refuses)
     CHECK(strstr(e.msg, "cpuset.cpus") != NULL);
     unmake(host, cg);
 }
+
+TEST(processes_of_a_group_that_hands_controllers_down)
+{
+    struct err e = {0};
+    struct cgroup_host *host;
+    struct cgroup *cg = make(&host), *leaf = NULL;
+    auto_free char *path = xasprintf("%s/leaf", cgroup_path(cg));
+
+    if (cgroup_host_mode(host) == CGROUP_V1)
+        SKIP("no v2 tree");
+    CHECK_OK(cgroup_new(host, path, &leaf, &e));
+    CHECK_OK(cgroup_create(leaf, &e)); /* enables controllers in the group above */
+    pid_t pid = inside(leaf, wait_forever), outside = getpid();
+    auto_close int fd = cgroup_open_inner(cg, pid, &e);
+    CHECK(fd >= 0);
+    CHECK_INT(faccessat(fd, "cgroup.procs", F_OK, 0), 0);
+    CHECK_INT(cgroup_open_inner(leaf, pid, &e), -ENOENT);
+    CHECK_INT(cgroup_open_inner(cg, outside, &e), -ENOENT);
+    CHECK_OK(cgroup_kill(cg, SIGKILL, &e));
+    CHECK(waitpid(pid, NULL, 0) == pid);
+    cgroup_free(leaf);
+    unmake(host, cg);
+}

@@ -54,9 +54,8 @@ static int not_running(int no, struct err *err, const char *what)
     return err_no(err, no, "%s", what);
 }
 
-static pid_t do_clone(const struct oci_exec *x, struct setup *s, int *pidfd)
+static pid_t do_clone(const struct oci_exec *x, struct setup *s, int cgroup_fd, int *pidfd)
 {
-    int cgroup_fd = x->cgroup ? cgroup_clone_fd(x->cgroup) : -1;
     struct clone_args args = {.flags = CLONE_PIDFD | (cgroup_fd >= 0 ? CLONE_INTO_CGROUP : 0),
                               .pidfd = (uint64_t)(uintptr_t)pidfd,
                               .exit_signal = SIGCHLD,
@@ -69,6 +68,22 @@ static pid_t do_clone(const struct oci_exec *x, struct setup *s, int *pidfd)
     return pid;
 }
 
+/* On v2 a group that hands controllers down takes no processes: then the child is born beside init,
+ * in the leaf that the container made for it. */
+static pid_t clone_in_cgroup(const struct oci_exec *x, struct setup *s, int *pidfd)
+{
+    pid_t pid = do_clone(x, s, x->cgroup ? cgroup_clone_fd(x->cgroup) : -1, pidfd);
+
+    if (pid >= 0 || errno != EBUSY || !x->cgroup)
+        return pid;
+    auto_close int inner = cgroup_open_inner(x->cgroup, x->pid, NULL);
+    if (inner < 0 || pidfd_wait_exit(x->pidfd, 0, NULL) != 0) {
+        errno = EBUSY;
+        return -1;
+    }
+    return do_clone(x, s, inner, pidfd);
+}
+
 static pid_t clone_inside(const struct oci_exec *x, struct setup *s, int *pidfd, struct err *err)
 {
     bool pidns = oci_spec_ns(x->spec, "pid") != NULL;
@@ -78,7 +93,7 @@ static pid_t clone_inside(const struct oci_exec *x, struct setup *s, int *pidfd,
         return own;
     if (pidns && setns(x->pidfd, CLONE_NEWPID) < 0)
         return not_running(errno, err, "join the container's pid namespace");
-    pid_t pid = do_clone(x, s, pidfd);
+    pid_t pid = clone_in_cgroup(x, s, pidfd);
     int no = errno;
     if (pidns && setns(own, CLONE_NEWPID) < 0)
         abort(); /* our next child would be born in a foreign namespace */

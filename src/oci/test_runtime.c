@@ -218,7 +218,7 @@ TEST(exec_joins_the_container)
     CHECK_OK(oci_start(&b.c, &init, &e));
     struct oci_process p = *b.spec->process;
     char sh[] = "sh", opt[] = "-c";
-    char script[] = "hostname; cat /proc/1/comm; grep pids /proc/self/cgroup";
+    char script[] = "hostname; cat /proc/1/comm; grep -e pids -e ^0:: /proc/self/cgroup";
     char *args[] = {sh, opt, script};
     p.args = (struct strv){args, 3};
     struct oci_exec x = {.pidfd = init.pidfd,
