@@ -313,6 +313,16 @@ static int check_host(struct host_config *h, struct err *err)
     return r;
 }
 
+/* On v2 even a privileged container has a namespace of its own: its groups lie below its own. */
+static const char *default_cgroupns(const struct engine *e, const struct host_config *h)
+{
+    bool v2 = cgroup_host_mode(e->cgroups) == CGROUP_V2;
+
+    if (h->privileged && !v2)
+        return "host";
+    return str_or(e->conf->default_cgroupns_mode, v2 ? "private" : "host");
+}
+
 static void fill_defaults(struct engine *e, struct container *c)
 {
     struct arena *a = &c->mem;
@@ -329,10 +339,7 @@ static void fill_defaults(struct engine *e, struct container *c)
     if (str_empty(h->ipc_mode))
         h->ipc_mode = arena_strdup(a, e->conf->default_ipc_mode);
     if (str_empty(h->cgroupns_mode))
-        h->cgroupns_mode = arena_strdup(
-            a, !str_empty(e->conf->default_cgroupns_mode) ? e->conf->default_cgroupns_mode
-               : cgroup_host_mode(e->cgroups) == CGROUP_V2 && !h->privileged ? "private"
-                                                                             : "host");
+        h->cgroupns_mode = arena_strdup(a, default_cgroupns(e, h));
     if (str_empty(h->restart_policy.name))
         h->restart_policy.name = arena_strdup(a, "no");
     if (h->shm_size_b == 0)
@@ -434,7 +441,10 @@ int ctr_create(struct engine *e, const char *name, const struct container_create
     rand_id(id);
     auto_ctr struct container *c = ctr_new(e, id);
     c->created_ns = now_ns();
+    struct strv warnings = {.v = arena_alloc(a, sizeof(char *))};
     r = build(e, c, req, err);
+    if (r >= 0)
+        r = ctr_drop_unsupported(c, a, &warnings, err);
     if (r < 0)
         return r;
     r = name_and_store(e, c, name, err);
@@ -443,7 +453,7 @@ int ctr_create(struct engine *e, const char *name, const struct container_create
     ctr_link(c);
     ctr_event(c, "create", NULL);
     ret->id = arena_strdup(a, id);
-    ret->warnings.v = arena_alloc(a, sizeof(char *));
+    ret->warnings = warnings;
     return 0;
 }
 

@@ -184,6 +184,10 @@ void ctr_mount_points(struct container *c, struct arena *a, struct container_ins
 int ctr_check_binds(const struct host_config *host, struct err *err) MUST;
 int ctr_limits(const struct host_config *host, struct arena *a, struct cgroup_limits *ret,
                struct err *err) MUST;
+/** ctr_drop_unsupported() - remove limits that this machine's cgroups lack, with Docker's warnings.
+ * Return: 0; -EINVAL for those that Docker refuses. */
+int ctr_drop_unsupported(struct container *c, struct arena *a, struct strv *warnings,
+                         struct err *err) MUST;
 int ctr_caps(const struct host_config *host, struct arena *a, struct strv *ret,
              struct err *err) MUST;
 int ctr_seccomp(struct container *c, const struct strv *caps, int *ret_fd, struct err *err) MUST;

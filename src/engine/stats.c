@@ -53,8 +53,10 @@ static void put_memory(const struct cgroup_stats *cg, struct arena *a, struct me
     for (size_t i = 0; i < cg->memory.stat.n; i++)
         v[i] = (struct u64_entry){cg->memory.stat.v[i].key, cg->memory.stat.v[i].val};
     out->usage_b = cg->memory.usage;
-    out->max_usage_b = cg->memory.max_usage;
-    out->failcnt = cg->memory.failcnt;
+    if (!cg->v2) { /* Docker has these on v1 only */
+        out->max_usage_b = cg->memory.max_usage;
+        out->failcnt = cg->memory.failcnt;
+    }
     out->stats = u64map_raw(a, v, cg->memory.stat.n);
     (void)sysinfo(&si);
     uint64_t total = (uint64_t)si.totalram * si.mem_unit;

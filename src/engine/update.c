@@ -69,6 +69,8 @@ int ctr_update(struct engine *e, const char *id, const struct container_update_r
     struct host_config *next = json_clone(&host_config_type, c->host, &c->mem), *old = c->host;
     merge(c, req, next);
     int r = ctr_limits(next, a, &limits, err);
+    if (r >= 0 && req->res.pids_limit && !limits.pids) /* at a start, none is what there is */
+        limits.pids = arena_new(a, struct cgroup_pids);
     if (r >= 0 && ctr_running(c))
         r = apply(c, &limits, err);
     if (r >= 0) {
