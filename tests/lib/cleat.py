@@ -26,6 +26,7 @@ BUILD_FAIL = os.environ.get("CLEAT_BUILD_FAIL", "")
 SANITIZED = bool(os.environ.get("CLEAT_SANITIZED"))
 REPORTS = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:",
            "WARNING: ThreadSanitizer", "ThreadSanitizer: ")
+PATIENCE = max(1.0, int(os.environ.get("CLEAT_TEST_SECONDS", "60")) / 60)
 NO_INIT = "a sanitized cleat-init is not static and finds no libraries in the container"
 CLONE_NEWNS, CLONE_NEWNET, MS_PRIVATE_REC = 0x20000, 0x40000000, 0x44000
 _outer_net = -1
@@ -34,9 +35,10 @@ _outer_net = -1
 def until(check, seconds=10.0, what=None):
     """Poll @check until it returns something true; that is returned.
 
+    @seconds: how long at most; longer where everything is slow (CLEAT_TEST_SECONDS)
     @what: text, or a call that tells how things stand
     """
-    end = time.monotonic() + seconds
+    end = time.monotonic() + seconds * PATIENCE
     while True:
         got = check()
         if got:

@@ -16,6 +16,8 @@ import pytest
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 BUILD = os.path.abspath(os.environ.get("CLEAT_BUILD", os.path.join(ROOT, "build")))
+# How long a command may take; more where everything is slow (a virtual machine, a sanitizer).
+SECONDS = 20 * max(1, int(os.environ.get("CLEAT_TEST_SECONDS", "60")) // 60)
 DIRS = ("proc", "sys", "dev", "etc", "tmp", "data", "root", "bin")
 
 
@@ -57,7 +59,7 @@ class Result:
 
 class Box:
     def __init__(self, tmp, init, example):
-        self.tmp, self.runtime = tmp, find_runtime()
+        self.tmp, self.runtime, self.seconds = tmp, find_runtime(), SECONDS
         self.state = str(tmp / "state")
         self.bundle = tmp / "bundle"
         self.rootfs = self.bundle / "rootfs"
@@ -92,7 +94,7 @@ class Box:
 
     # ---- commands ----
 
-    def oci(self, *args, timeout=20, **kw):
+    def oci(self, *args, timeout=SECONDS, **kw):
         kw.setdefault("stdin", subprocess.DEVNULL)
         return Result(subprocess.run([self.runtime, "--root", self.state, *map(str, args)],
                                      capture_output=True, text=True, timeout=timeout, **kw))
@@ -118,7 +120,7 @@ class Box:
         self.save()
         with open(self.tmp / "out", "ab") as out, open(self.tmp / "err", "wb") as err:
             p = subprocess.run([self.runtime, "--root", self.state, "create", "--bundle",
-                                str(self.bundle), *map(str, options), "c"], timeout=20,
+                                str(self.bundle), *map(str, options), "c"], timeout=SECONDS,
                                stdin=subprocess.DEVNULL, stdout=out, stderr=err, **kw)
         assert not check or p.returncode == 0, (self.tmp / "err").read_text()
         return p.returncode

@@ -25,8 +25,15 @@ def fail(point, action):
     return {**os.environ, "CLEAT_FAIL": "%s=%s%s" % (name, action, "@" + at if at else "")}
 
 
+def need_hierarchies(point):
+    """A point that is passed once per hierarchy cannot fail at the third where there is one."""
+    if "@" in point and os.path.exists("/sys/fs/cgroup/cgroup.controllers"):
+        pytest.skip("cgroup v2 is a single hierarchy")
+
+
 @pytest.mark.parametrize("point", CREATE)
 def test_error_in_create(broken, point):
+    need_hierarchies(point)
     broken.args("id")
     assert broken.create(check=False, env=fail(point, "error")) == 1
     assert broken.oci("state", "c").code == 1
@@ -35,6 +42,7 @@ def test_error_in_create(broken, point):
 
 @pytest.mark.parametrize("point", CREATE)
 def test_crash_in_create(broken, point):
+    need_hierarchies(point)
     broken.args("id")
     assert broken.create(check=False, env=fail(point, "crash")) == -9
     assert broken.create(check=False) == 1
@@ -54,6 +62,7 @@ def test_error_in_start(broken):
                                    "cgroup.delete.next@4"])
 @pytest.mark.parametrize("action", ["error", "crash"])
 def test_delete_can_be_repeated(broken, point, action):
+    need_hierarchies(point)
     broken.start("pause")
     broken.ok("kill", "c", "KILL")
     assert broken.oci("delete", "--force", "c", env=fail(point, action)).code != 0

@@ -62,7 +62,7 @@ def test_propagation(box, tmp_path, prop, want):
     box.save()
     p = subprocess.run(["unshare", "--mount", "sh", "-c", script, "sh", box.runtime, "--root",
                         box.state, "run", "--bundle", str(box.bundle), "c"],
-                       capture_output=True, text=True, timeout=20)
+                       capture_output=True, text=True, timeout=box.seconds)
     assert p.returncode == 0, p.stderr
     assert (want in p.stdout) if want else ("shared" not in p.stdout and "master" not in p.stdout)
 
@@ -82,7 +82,7 @@ def test_shared_bind_reaches_the_host(box, tmp_path):
     box.save()
     p = subprocess.run(["unshare", "--mount", "sh", "-c", script, "sh", box.runtime, "--root",
                         box.state, "run", "--bundle", str(box.bundle), "c"],
-                       capture_output=True, text=True, timeout=20)
+                       capture_output=True, text=True, timeout=box.seconds)
     assert p.returncode == 0 and p.stdout.split()[-1] == "1", p
 
 

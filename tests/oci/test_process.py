@@ -302,7 +302,7 @@ def test_preserve_fds(box, tmp_path):
     script = "exec 3</dev/null 4<%s; exec \"$@\"" % (tmp_path / "f")
     p = subprocess.run(["sh", "-c", script, "sh", box.runtime, "--root", box.state, "run",
                         "--bundle", str(box.bundle), "--preserve-fds", "2", "c"],
-                       capture_output=True, text=True, timeout=20)
+                       capture_output=True, text=True, timeout=box.seconds)
     assert p.stdout.splitlines() == ["0 1 2 3 4 ", "from outside"], p
 
 
@@ -339,5 +339,5 @@ def test_signal_dispositions_are_reset(box):
     box.save()
     p = subprocess.run(["sh", "-c", "trap '' TERM USR1; exec \"$@\"", "sh", box.runtime, "--root",
                         box.state, "run", "--bundle", str(box.bundle), "c"], capture_output=True,
-                       text=True, timeout=20, preexec_fn=ignore_signal_32)
+                       text=True, timeout=box.seconds, preexec_fn=ignore_signal_32)
     assert [int(line.split()[1], 16) for line in p.stdout.splitlines()] == [0, 0], p
