@@ -20,7 +20,8 @@ struct flag {
 
 static const struct flag flags[] = {
     {"bip", 0, "bip", "Address and prefix of the bridge"},
-    {"bridge", 'b', "bridge", "Name of the default bridge, or none (default: cleat0, or the next free one)"},
+    {"bridge", 'b', "bridge",
+     "Name of the default bridge, or none (default: cleat0, or the next free one)"},
     {"cgroup-parent", 0, "cgroup-parent", "Parent cgroup of all containers"},
     {"config-file", 0, NULL, "Configuration file (default " DEFAULT_CONFIG ")"},
     {"data-root", 0, "data-root", "Directory of everything that is kept"},
