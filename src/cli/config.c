@@ -6,8 +6,8 @@
 #include <unistd.h>
 
 #include "base/auto.h"
+#include "base/base64.h"
 #include "base/io.h"
-#include "cli/base64.h"
 #include "cli/cli.h"
 #include "wire/system.h"
 

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <unistd.h>
 
-#include "cli/base64.h"
+#include "base/base64.h"
 #include "cli/cmd.h"
 #include "cli/cmds.h"
 #include "cli/commands.h"
