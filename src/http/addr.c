@@ -1,9 +1,11 @@
 #include "http/addr.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,6 +16,7 @@
 
 #include "base/auto.h"
 #include "base/str.h"
+#include "http/guard.h"
 
 static int parse_path(enum addr_kind kind, const char *path, struct addr *a, struct err *err)
 {
@@ -140,7 +143,33 @@ static void tcp_options(int fd)
     (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
 }
 
-static int connect_tcp(const struct addr *a, struct err *err)
+/* Connected and blocking, or -1 with errno set. */
+static int connect_one(const struct addrinfo *ai, unsigned ms, int gone_fd)
+{
+    auto_close int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int no = 0;
+    socklen_t len = sizeof(no);
+
+    if (fd < 0)
+        return -1;
+    if (connect(fd, ai->ai_addr, ai->ai_addrlen) < 0) {
+        if (errno != EINPROGRESS && errno != EINTR)
+            return -1;
+        int r = guard_wait(fd, POLLOUT, ms, gone_fd);
+        if (r == 0 && getsockopt(fd, SOL_SOCKET, SO_ERROR, &no, &len) < 0)
+            return -1;
+        if (r < 0 || no) {
+            errno = r < 0 ? -r : no;
+            return -1;
+        }
+    }
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0)
+        return -1;
+    return take_fd(&fd);
+}
+
+static int connect_tcp(const struct addr *a, unsigned ms, int gone_fd, struct err *err)
 {
     AUTO(auto_ai) struct addrinfo *list = NULL;
     int r = resolve(a, false, &list, err);
@@ -148,23 +177,30 @@ static int connect_tcp(const struct addr *a, struct err *err)
     if (r < 0)
         return r;
     for (struct addrinfo *ai = list; ai; ai = ai->ai_next) {
-        auto_close int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (fd >= 0 && connect(fd, ai->ai_addr, ai->ai_addrlen) == 0) {
+        int fd = connect_one(ai, ms, gone_fd);
+        if (fd >= 0) {
             tcp_options(fd);
-            return take_fd(&fd);
+            return fd;
         }
         r = err_sys(err, "dial tcp %s:%u", a->host, a->port);
+        if (r == -ECANCELED)
+            break;
     }
     return r;
 }
 
-int addr_connect(const struct addr *a, struct err *err)
+int addr_connect_within(const struct addr *a, unsigned ms, int gone_fd, struct err *err)
 {
     if (a->kind == ADDR_UNIX)
         return connect_unix(a, err);
     if (a->kind == ADDR_TCP)
-        return connect_tcp(a, err);
+        return connect_tcp(a, ms, gone_fd, err);
     return err_invalid(err, "cannot connect to fd://");
+}
+
+int addr_connect(const struct addr *a, struct err *err)
+{
+    return addr_connect_within(a, 0, -1, err);
 }
 
 /* Remove the file of a socket nobody serves any more. */

@@ -1,12 +1,18 @@
 #include "http/client.h"
 
 #include <errno.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
+#include <sys/time.h>
 
 #include "base/auto.h"
 #include "base/mem.h"
+#include "http/guard.h"
 #include "http/h1.h"
 
 /*
@@ -14,12 +20,18 @@
  * reply owns it while its body is read, an upgrade keeps it for good.
  */
 
+#define KEEP_MAX 16
+#define TUNNEL_HEAD_MAX 65536
+
 struct http_client {
-    struct addr addr;
+    struct http_client_opts o; /* pointers into the arena */
+    struct addr proxy;
     struct tls_ctx *tls;
     struct arena arena;
     struct strmap headers;
-    struct stream *kept; /* idle connection, or NULL */
+    pthread_mutex_t lock;
+    struct stream *kept[KEEP_MAX]; /* idle connections, oldest first; under the lock */
+    size_t nkept;
 };
 
 struct http_reply {
@@ -31,29 +43,46 @@ struct http_reply {
     char method[16];
 };
 
-int http_client_new(const struct addr *addr, const struct tls_opts *tls, struct http_client **ret,
-                    struct err *err)
+int http_client_open(const struct http_client_opts *o, struct http_client **ret, struct err *err)
 {
     struct tls_ctx *ctx = NULL;
 
-    if (tls) {
-        int r = tls_ctx_new(false, tls, &ctx, err);
+    if (o->tls) {
+        int r = tls_ctx_new(false, o->tls, &ctx, err);
         if (r < 0)
             return r;
     }
     struct http_client *c = xnew(struct http_client);
-    c->addr = *addr;
+    c->o = *o;
+    c->o.tls = NULL;
+    c->o.keep = o->keep < 1 ? 1 : o->keep > KEEP_MAX ? KEEP_MAX : o->keep;
+    if (o->proxy) {
+        c->proxy = *o->proxy;
+        c->o.proxy = &c->proxy;
+        c->o.proxy_auth = o->proxy_auth ? arena_strdup(&c->arena, o->proxy_auth) : NULL;
+    }
     c->tls = ctx;
+    (void)pthread_mutex_init(&c->lock, NULL);
     *ret = c;
     return 0;
+}
+
+int http_client_new(const struct addr *addr, const struct tls_opts *tls, struct http_client **ret,
+                    struct err *err)
+{
+    struct http_client_opts o = {.addr = *addr, .tls = tls};
+
+    return http_client_open(&o, ret, err);
 }
 
 void http_client_free(struct http_client *c)
 {
     if (!c)
         return;
-    stream_free(c->kept);
+    for (size_t i = 0; i < c->nkept; i++)
+        stream_free(c->kept[i]);
     tls_ctx_free(c->tls);
+    (void)pthread_mutex_destroy(&c->lock);
     arena_done(&c->arena);
     free(c);
 }
@@ -63,20 +92,144 @@ void http_client_header(struct http_client *c, const char *name, const char *val
     strmap_set(&c->arena, &c->headers, name, val);
 }
 
+/* ---- connections ---- */
+
+static int gone_fd(const struct http_client *c)
+{
+    return c->o.gone_fd ? *c->o.gone_fd : -1;
+}
+
+static bool limited(const struct http_client *c)
+{
+    return c->o.idle_ms || c->o.gone_fd;
+}
+
+/* Give a connection back; the newest ones are kept. */
+static void keep(struct http_client *c, struct stream *s)
+{
+    struct stream *drop = NULL;
+
+    (void)pthread_mutex_lock(&c->lock);
+    if (c->nkept == c->o.keep) {
+        drop = c->kept[0];
+        memmove(c->kept, c->kept + 1, --c->nkept * sizeof(*c->kept));
+    }
+    c->kept[c->nkept++] = s;
+    (void)pthread_mutex_unlock(&c->lock);
+    stream_free(drop);
+}
+
+/* An idle connection that has something to say was closed by the server. */
+static bool is_closed(const struct stream *s)
+{
+    struct pollfd p = {.fd = s->fd, .events = POLLIN | POLLRDHUP};
+
+    return poll(&p, 1, 0) != 0;
+}
+
+static struct stream *take_kept(struct http_client *c)
+{
+    struct stream *s = NULL;
+
+    do {
+        stream_free(s);
+        (void)pthread_mutex_lock(&c->lock);
+        s = c->nkept ? c->kept[--c->nkept] : NULL;
+        (void)pthread_mutex_unlock(&c->lock);
+    } while (s && is_closed(s));
+    return s;
+}
+
+static void put_authority(struct buf *out, const struct addr *a)
+{
+    buf_printf(out, strchr(a->host, ':') ? "[%s]:%u" : "%s:%u", a->host, a->port);
+}
+
+/* A byte at a time: nothing behind the head may be taken from the TLS that follows. */
+static int read_tunnel_head(struct stream *s, struct buf *head, struct err *err)
+{
+    size_t scan = 0;
+
+    while (!h1_head_end(head->data, head->len, &scan)) {
+        ssize_t n = stream_read(s, buf_room(head, 1), 1);
+        if (n < 0)
+            return err_no(err, (int)n, "read the proxy's answer");
+        if (n == 0 || head->len > TUNNEL_HEAD_MAX)
+            return err_as(err, ERR_UNAVAILABLE, EPROTO, "the proxy gave no answer");
+        buf_commit(head, 1);
+    }
+    return 0;
+}
+
+/* CONNECT through the proxy; @s is a stream to it. */
+static int tunnel(struct http_client *c, struct stream *s, struct err *err)
+{
+    auto_arena struct arena a = ARENA_INIT;
+    auto_buf struct buf out = BUF_INIT, head = BUF_INIT;
+    struct h1_head h = {0};
+
+    buf_puts(&out, "CONNECT ");
+    put_authority(&out, &c->o.addr);
+    buf_puts(&out, " HTTP/1.1\r\nHost: ");
+    put_authority(&out, &c->o.addr);
+    if (c->o.proxy_auth)
+        buf_printf(&out, "\r\nProxy-Authorization: %s", c->o.proxy_auth);
+    buf_puts(&out, "\r\n\r\n");
+    int r = stream_write(s, out.data, out.len);
+    if (r < 0)
+        return err_no(err, r, "ask the proxy");
+    r = read_tunnel_head(s, &head, err);
+    if (r >= 0)
+        r = h1_parse_response(head.data, head.len, "CONNECT", &a, &h, err);
+    if (r >= 0 && h.status != 200)
+        r = err_as(err, ERR_UNAVAILABLE, ECONNREFUSED, "the proxy answered %d %s", h.status,
+                   str_or(h.reason, ""));
+    return r < 0 ? r : 0;
+}
+
+/* The socket of @s below TLS, or below the tunnel. */
+static int tunnel_fd(struct http_client *c, int fd, struct err *err)
+{
+    struct stream *s = stream_guard(stream_from_fd(fd));
+
+    stream_guard_set(s, c->o.idle_ms, gone_fd(c));
+    int r = tunnel(c, s, err);
+    s->fd = -1; /* the caller's */
+    stream_free(s);
+    return r;
+}
+
+static int start_tls(struct http_client *c, int fd, struct stream **ret, struct err *err)
+{
+    struct timeval tv = {.tv_sec = c->o.idle_ms / 1000, .tv_usec = c->o.idle_ms % 1000 * 1000};
+
+    if (c->o.idle_ms && (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)) < 0 ||
+                         setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv)) < 0))
+        return err_sys(err, "set a time-out");
+    return tls_connect(c->tls, fd, c->o.addr.host, ret, err);
+}
+
 static int dial(struct http_client *c, struct stream **ret, struct err *err)
 {
-    auto_close int fd = addr_connect(&c->addr, err);
+    const struct addr *to = c->o.proxy ? c->o.proxy : &c->o.addr;
+    struct stream *s = NULL;
+    auto_close int fd = addr_connect_within(to, c->o.connect_ms, gone_fd(c), err);
+    int r = 0;
 
     if (fd < 0)
-        return fd;
-    if (c->tls) {
-        int r = tls_connect(c->tls, fd, c->addr.host, ret, err);
-        if (r < 0)
-            return r;
-        (void)take_fd(&fd);
-        return 0;
-    }
-    *ret = stream_from_fd(take_fd(&fd));
+        return c->o.proxy ? err_wrap(err, fd, "proxyconnect") : fd;
+    if (c->tls && c->o.proxy)
+        r = tunnel_fd(c, fd, err);
+    if (r >= 0 && c->tls)
+        r = start_tls(c, fd, &s, err);
+    if (r < 0)
+        return r;
+    if (!c->tls)
+        s = stream_from_fd(fd);
+    (void)take_fd(&fd);
+    if (limited(c))
+        s = stream_guard(s);
+    *ret = s;
     return 0;
 }
 
@@ -88,13 +241,36 @@ static void put_headers(struct buf *out, const struct strmap *m)
         buf_printf(out, "%s: %s\r\n", m->v[i].key, m->v[i].val);
 }
 
-static void put_host(struct buf *out, const struct addr *a)
+/* The scheme's own port is left out: signatures over URLs of blob stores cover this header. */
+static void put_host(struct buf *out, const struct http_client *c)
 {
-    if (a->kind != ADDR_TCP)
-        buf_puts(out, "Host: localhost\r\n");
-    else
-        buf_printf(out, strchr(a->host, ':') ? "Host: [%s]:%u\r\n" : "Host: %s:%u\r\n", a->host,
-                   a->port);
+    const struct addr *a = &c->o.addr;
+
+    if (a->kind != ADDR_TCP) {
+        buf_puts(out, "localhost");
+        return;
+    }
+    if (a->port != (c->tls ? 443 : 80)) {
+        put_authority(out, a);
+        return;
+    }
+    buf_printf(out, strchr(a->host, ':') ? "[%s]" : "%s", a->host);
+}
+
+static void put_request_line(struct http_client *c, const struct http_call *call, struct buf *out)
+{
+    bool absolute = c->o.proxy && !c->tls;
+
+    buf_printf(out, "%s ", call->method);
+    if (absolute) {
+        buf_puts(out, "http://");
+        put_host(out, c);
+    }
+    buf_printf(out, "%s HTTP/1.1\r\nHost: ", call->target);
+    put_host(out, c);
+    buf_puts(out, "\r\n");
+    if (absolute && c->o.proxy_auth)
+        buf_printf(out, "Proxy-Authorization: %s\r\n", c->o.proxy_auth);
 }
 
 static void put_request(struct http_client *c, const struct http_call *call, bool upgrade,
@@ -103,15 +279,16 @@ static void put_request(struct http_client *c, const struct http_call *call, boo
     bool body = call->body || call->body_fn;
     bool post = str_eq(call->method, "POST") || str_eq(call->method, "PUT");
 
-    buf_printf(out, "%s %s HTTP/1.1\r\n", call->method, call->target);
-    put_host(out, &c->addr);
+    put_request_line(c, call, out);
     put_headers(out, &c->headers);
     put_headers(out, &call->headers);
     if (body && call->content_type)
         buf_printf(out, "Content-Type: %s\r\n", call->content_type);
     if (upgrade)
         buf_puts(out, "Connection: Upgrade\r\nUpgrade: tcp\r\n");
-    if (!call->body && call->body_fn)
+    if (!call->body && call->body_fn && call->sized)
+        buf_printf(out, "Content-Length: %llu\r\n", (unsigned long long)call->body_size);
+    else if (!call->body && call->body_fn)
         buf_puts(out, "Transfer-Encoding: chunked\r\n");
     else if (body || post)
         buf_printf(out, "Content-Length: %zu\r\n", call->body ? call->body_len : 0);
@@ -140,6 +317,25 @@ static int send_chunks(struct stream *s, const struct http_call *call, struct er
     return r < 0 ? err_no(err, r, "send request body") : 0;
 }
 
+/* A body of known length; never more than was announced, and less is an error. */
+static int send_sized(struct stream *s, const struct http_call *call, struct err *err)
+{
+    enum { SIZE = 65536 };
+    auto_free char *data = xmalloc(SIZE);
+    uint64_t left = call->body_size;
+
+    while (left > 0) {
+        ssize_t n = call->body_fn(call->body_arg, data, left < SIZE ? (size_t)left : SIZE);
+        if (n <= 0)
+            return err_no(err, n < 0 ? (int)n : -ENODATA, "read request body");
+        int r = stream_write(s, data, (size_t)n);
+        if (r < 0)
+            return err_no(err, r, "send request body");
+        left -= (uint64_t)n;
+    }
+    return 0;
+}
+
 #define JOIN_MAX 65536
 
 static int send_request(struct http_client *c, struct stream *s, const struct http_call *call,
@@ -156,7 +352,9 @@ static int send_request(struct http_client *c, struct stream *s, const struct ht
         r = stream_write(s, call->body, call->body_len);
     if (r < 0)
         return err_no(err, r, "send request");
-    return !call->body && call->body_fn ? send_chunks(s, call, err) : 0;
+    if (call->body || !call->body_fn)
+        return 0;
+    return call->sized ? send_sized(s, call, err) : send_chunks(s, call, err);
 }
 
 /* ---- reply ---- */
@@ -207,6 +405,9 @@ static int exchange(struct http_client *c, struct stream *s, const struct http_c
 {
     AUTO(auto_reply_) struct http_reply *reply = reply_new(c, s, call->method);
     struct err sent = {0};
+
+    if (limited(c))
+        stream_guard_set(s, c->o.idle_ms, gone_fd(c));
     int r = send_request(c, s, call, upgrade, &sent);
 
     if (r < 0 && r != -EPIPE && r != -ECONNRESET) {
@@ -231,8 +432,8 @@ static int call_server(struct http_client *c, const struct http_call *call, bool
 {
     struct stream *s = NULL;
 
-    if (c->kept && !call->body_fn) {
-        int r = exchange(c, take_ptr(&c->kept), call, upgrade, ret, NULL);
+    if (!call->body_fn && (s = take_kept(c))) {
+        int r = exchange(c, s, call, upgrade, ret, NULL);
         if (!stale(r))
             return r < 0 ? err_no(err, r, "talk to the server") : r;
     }
@@ -259,6 +460,21 @@ int http_reply_status(const struct http_reply *r)
 const char *http_reply_header(const struct http_reply *r, const char *name)
 {
     return h1_header(&r->head, name);
+}
+
+struct strv http_reply_headers(const struct http_reply *r, const char *name, struct arena *a)
+{
+    struct strv v = {0};
+
+    for (size_t i = 0; i < r->head.headers.n; i++)
+        if (strcasecmp(r->head.headers.v[i].name, name) == 0)
+            strv_push(a, &v, r->head.headers.v[i].val);
+    return v;
+}
+
+int64_t http_reply_length(const struct http_reply *r)
+{
+    return r->body.chunked || r->head.length < 0 ? -1 : r->head.length;
 }
 
 ssize_t http_reply_read(struct http_reply *r, void *p, size_t n, struct err *err)
@@ -303,8 +519,8 @@ void http_reply_free(struct http_reply *r)
     if (!r)
         return;
     struct stream *s = r->in.s;
-    if (s && at_end(r) && r->head.keep_alive && h1_in_len(&r->in) == 0 && !r->client->kept)
-        r->client->kept = s;
+    if (s && at_end(r) && r->head.keep_alive && h1_in_len(&r->in) == 0)
+        keep(r->client, s);
     else
         stream_free(s);
     h1_in_done(&r->in);

@@ -1,6 +1,7 @@
 /*
- * HTTP/1.1 client, blocking. One struct http_client is one server; it keeps its last connection for
- * the next call when the answer was read to its end.
+ * HTTP/1.1 client, blocking. One struct http_client is one server, reached directly or through a
+ * proxy. Any number of threads may call at once: each call has a connection of its own, and some
+ * are kept for later calls when their answers were read to the end.
  */
 #pragma once
 
@@ -31,6 +32,18 @@ struct http_call {
     http_body_fn *body_fn; /* sent chunked, when @body is NULL */
     void *body_arg;
     const char *content_type;
+    bool sized;         /* @body_fn gives exactly @body_size bytes: sent with Content-Length */
+    uint64_t body_size; /* fewer are an error (-ENODATA), and the connection is cut */
+};
+
+struct http_client_opts {
+    struct addr addr;
+    const struct tls_opts *tls;   /* TLS to @addr (tcp only), or NULL */
+    const struct addr *proxy;     /* tcp; asked for http by absolute URL, for TLS by CONNECT */
+    const char *proxy_auth;       /* value of Proxy-Authorization, or NULL */
+    unsigned connect_ms, idle_ms; /* time-outs; idle: nothing moves. 0: none */
+    unsigned keep;                /* idle connections kept; 0: one */
+    const int *gone_fd;           /* calls end with -ECANCELED when it hangs up; may be NULL */
 };
 
 /**
@@ -39,8 +52,12 @@ struct http_call {
  */
 int http_client_new(const struct addr *addr, const struct tls_opts *tls, struct http_client **ret,
                     struct err *err) MUST;
+/** http_client_open() - the same with all options, which are copied. */
+int http_client_open(const struct http_client_opts *o, struct http_client **ret,
+                     struct err *err) MUST;
+/** http_client_free() - after all of its replies have been freed. */
 void http_client_free(struct http_client *c);
-/** http_client_header() - add to every request (copied). */
+/** http_client_header() - add to every request (copied); before the first call. */
 void http_client_header(struct http_client *c, const char *name, const char *val);
 
 /**
@@ -52,6 +69,10 @@ int http_send(struct http_client *c, const struct http_call *call, struct http_r
               struct err *err) MUST;
 int http_reply_status(const struct http_reply *r);
 const char *http_reply_header(const struct http_reply *r, const char *name);
+/** http_reply_headers() - all values of a header that may be repeated; copies in @a. */
+struct strv http_reply_headers(const struct http_reply *r, const char *name, struct arena *a);
+/** http_reply_length() - bytes of the body as announced, or -1. */
+int64_t http_reply_length(const struct http_reply *r);
 /** http_reply_read() - Return: bytes, 0 at the end, -errno. */
 ssize_t http_reply_read(struct http_reply *r, void *p, size_t n, struct err *err) MUST;
 /** http_reply_all() - the rest of the body, at most @limit bytes. */

@@ -46,6 +46,8 @@
     X(SSL_pending)                                                                                 \
     X(SSL_shutdown)                                                                                \
     X(SSL_get_error)                                                                               \
+    X(SSL_get_verify_result)                                                                       \
+    X(X509_verify_cert_error_string)                                                               \
     X(X509_VERIFY_PARAM_set1_ip_asc)                                                               \
     X(ERR_get_error)                                                                               \
     X(ERR_clear_error)                                                                             \
@@ -118,6 +120,9 @@ static int load_files(struct tls_ctx *t, bool server, const struct tls_opts *o, 
         return ssl_err(api, err, o->ca_file);
     if (!o->ca_file && !server)
         api->SSL_CTX_set_default_verify_paths(t->ctx);
+    for (const char *const *f = o->more_ca_files; f && *f; f++)
+        if (api->SSL_CTX_load_verify_locations(t->ctx, *f, NULL) != 1)
+            return ssl_err(api, err, *f);
     if (o->ca_file && server)
         api->SSL_CTX_set_client_CA_list(t->ctx, api->SSL_load_client_CA_file(o->ca_file));
     return 0;
@@ -259,8 +264,16 @@ static struct stream *tls_new(struct tls_ctx *ctx, int fd)
 /* The descriptor stays the caller's. */
 static int refused(struct tls_ctx *ctx, struct stream *s, struct err *err)
 {
+    const struct ssl_api *api = &ctx->api;
+    long why = api->SSL_get_verify_result(tls_of(s)->ssl);
+
     s->fd = -1;
-    return ssl_err(&ctx->api, err, "TLS handshake");
+    if (ctx->verify && why != X509_V_OK) {
+        api->ERR_clear_error();
+        return err_as(err, ERR_UNAVAILABLE, EPROTO, "tls: failed to verify certificate: %s",
+                      api->X509_verify_cert_error_string(why));
+    }
+    return ssl_err(api, err, "TLS handshake");
 }
 
 int tls_accept(struct tls_ctx *ctx, int fd, struct stream **ret, struct err *err)

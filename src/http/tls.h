@@ -12,7 +12,8 @@
 struct tls_ctx;
 
 struct tls_opts {
-    const char *ca_file;   /* PEM; NULL: the system's store (client), none (server) */
+    const char *ca_file;              /* PEM; NULL: the system's store (client), none (server) */
+    const char *const *more_ca_files; /* client: PEM, trusted besides; NULL-terminated, or NULL */
     const char *cert_file; /* PEM chain; the server's own, or the client's (may be NULL) */
     const char *key_file;
     bool verify; /* server: demand a client certificate; client: verify the server's and its name */
