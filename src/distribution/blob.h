@@ -1,0 +1,49 @@
+/*
+ * Blobs of a registry, read as streams. A stream that breaks goes on where it was (Range), as often
+ * as it makes headway in between; size and digest are proven before its end is told.
+ */
+#pragma once
+
+#include "base/auto.h"
+#include "base/buf.h"
+#include "base/err.h"
+
+#include <stdint.h>
+#include <sys/types.h>
+
+struct dist_session;
+struct dist_blob;
+
+/** dist_blob_stat() - @ret_size: as the registry says, -1 when it does not; may be NULL.
+ * Return: 0; 1: it is not there; -errno. */
+int dist_blob_stat(struct dist_session *s, const char *repo, const char *digest, int64_t *ret_size,
+                   struct err *err) MUST;
+
+/**
+ * dist_blob_open() - start to read one
+ * @size: bytes it must have, as its descriptor says
+ * @s: must outlive it
+ */
+int dist_blob_open(struct dist_session *s, const char *repo, const char *digest, uint64_t size,
+                   struct dist_blob **ret, struct err *err) MUST;
+/**
+ * dist_blob_read() - the next bytes; one thread at a time
+ * Return: bytes; 0: the end, and everything was as size and digest promised; -EBADMSG (invalid):
+ *   it was not; -ECANCELED; -errno after all tries.
+ */
+ssize_t dist_blob_read(struct dist_blob *b, void *p, size_t n, struct err *err) MUST;
+/** dist_blob_done() - its end was reached and proven. */
+bool dist_blob_done(const struct dist_blob *b);
+/** dist_blob_resumed() - how often it had to go on. */
+unsigned dist_blob_resumed(const struct dist_blob *b);
+void dist_blob_free(struct dist_blob *b); /* NULL is fine */
+
+/** dist_blob_get() - a small one, whole, appended to @out. */
+int dist_blob_get(struct dist_session *s, const char *repo, const char *digest, uint64_t size,
+                  struct buf *out, struct err *err) MUST;
+
+static inline void dist_blob_freep_(struct dist_blob **b)
+{
+    dist_blob_free(*b);
+}
+#define auto_dist_blob AUTO(dist_blob_freep_)
