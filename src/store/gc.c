@@ -18,6 +18,7 @@
 #include "base/failpoint.h"
 #include "base/hash.h"
 #include "base/io.h"
+#include "base/time.h"
 #include "store/db.h"
 #include "store/store-priv.h"
 
@@ -59,8 +60,9 @@ static int forget_layers(struct sweep *w, struct err *err)
         auto_stmt struct sqlite3_stmt *st = NULL;
         int r = db_query(db,
                          "SELECT diff_id, size FROM layer WHERE diff_id NOT IN"
-                         " (SELECT diff_id FROM image_layer)",
-                         NULL, &st, err);
+                         " (SELECT diff_id FROM image_layer) AND diff_id NOT IN"
+                         " (SELECT diff_id FROM layer_blob WHERE keep_until > ?)",
+                         DB_BIND(DB_INT(now_ns())), &st, err);
         while (r >= 0 && (r = db_step(db, st, err)) > 0) {
             if (store_leased(w->s, db_col_text(st, 0)))
                 continue;

@@ -321,3 +321,11 @@ int image_digest_delete(struct image_store *s, const char *name, struct err *err
 
     return n < 0 ? n : n == 0;
 }
+
+int image_manifest_set(struct image_store *s, const char *id, const char *digest, struct err *err)
+{
+    int n = run_one(image_store_db(s), "UPDATE image SET manifest = ? WHERE id = ?",
+                    DB_BIND(DB_TEXT(digest), DB_TEXT(id)), err);
+
+    return n < 0 ? n : 0;
+}

@@ -66,6 +66,10 @@ int image_tag_delete(struct image_store *s, const char *name, struct err *err) M
 /** image_digest_set() - record "name@sha256:<hex>" for an image. */
 int image_digest_set(struct image_store *s, const char *name, const char *id, struct err *err) MUST;
 int image_digest_delete(struct image_store *s, const char *name, struct err *err) MUST;
+/** image_manifest_set() - the manifest by which it last came; its blob is kept as long as the
+ * image. */
+int image_manifest_set(struct image_store *s, const char *id, const char *digest,
+                       struct err *err) MUST;
 
 /**
  * image_delete() - forget an image and all its names. Its files stay until store_gc(). If a

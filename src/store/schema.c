@@ -44,5 +44,16 @@ static const char images[] =
     "  STRICT, WITHOUT ROWID;"
     "CREATE INDEX repo_digest_image ON repo_digest (image);";
 
-const char *const schema_steps[] = {objects, images};
+/* Blobs of registries that were proven to be a layer, and where they were seen. */
+static const char layer_blobs[] =
+    "CREATE TABLE layer_blob ("
+    "  blob TEXT PRIMARY KEY, diff_id TEXT NOT NULL REFERENCES layer (diff_id) ON DELETE CASCADE,"
+    "  media_type TEXT, size INTEGER NOT NULL, keep_until INTEGER NOT NULL)"
+    "  STRICT, WITHOUT ROWID;"
+    "CREATE INDEX layer_blob_diff ON layer_blob (diff_id);"
+    "CREATE TABLE layer_blob_repo ("
+    "  blob TEXT NOT NULL REFERENCES layer_blob (blob) ON DELETE CASCADE, repo TEXT NOT NULL,"
+    "  PRIMARY KEY (blob, repo)) STRICT, WITHOUT ROWID;";
+
+const char *const schema_steps[] = {objects, images, layer_blobs};
 const int schema_steps_n = sizeof(schema_steps) / sizeof(schema_steps[0]);

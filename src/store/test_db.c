@@ -80,6 +80,26 @@ TEST(version_1_is_migrated_and_keeps_its_rows)
     remove_scratch(path);
 }
 
+TEST(version_2_is_migrated_and_its_layers_can_be_found_by_blob)
+{
+    struct err e = {0};
+    char path[64];
+    auto_arena struct arena a = ARENA_INIT;
+
+    write_fixture(scratch_file(path), 2, "INSERT INTO layer VALUES ('sha256:l', 1, 2, 3)");
+    struct db *db = open_db(path);
+    CHECK_OK(db_begin(db, &e));
+    CHECK_INT(
+        db_run(db, "INSERT INTO layer_blob VALUES ('sha256:b', 'sha256:l', 'tar', 1, 0)", NULL, &e),
+        1);
+    CHECK_INT(
+        db_run(db, "INSERT INTO layer_blob VALUES ('sha256:c', 'sha256:x', 'tar', 1, 0)", NULL, &e),
+        -ENOLINK);
+    db_rollback(db);
+    db_close(db);
+    remove_scratch(path);
+}
+
 TEST(version_of_the_future_is_refused)
 {
     struct err e = {0};

@@ -4,10 +4,12 @@
 #include <sys/stat.h>
 
 #include "base/io.h"
+#include "base/time.h"
 #include "store/blobs.h"
 #include "store/containers.h"
 #include "store/db.h"
 #include "store/images.h"
+#include "store/layer_blobs.h"
 #include "store/layers.h"
 #include "store/store.h"
 
@@ -266,5 +268,59 @@ TEST(a_layer_without_row_is_replaced)
     CHECK_INT(faccessat(f.fd, path, F_OK, 0), -1);
     CHECK_INT(entries(&f, "layers"), 1);
     lease_free(l);
+    teardown(&f);
+}
+
+static struct layer_blob a_blob(void)
+{
+    return (struct layer_blob){.blob = S(B), .diff_id = S(L), .media_type = S("tar"), .size = 5};
+}
+
+TEST(blobs_of_a_layer_are_known_as_long_as_it)
+{
+    struct err e = {0};
+    struct fix f;
+    setup(&f);
+    struct lease *l = lease_new(f.s);
+    struct layer_blob b = a_blob(), got;
+    struct layer_blobs all;
+    struct strv repos;
+
+    add_layer(&f, L, l, 0);
+    CHECK_OK(layer_blob_set(f.s, &b, "reg/two", 0, &e));
+    CHECK_OK(layer_blob_set(f.s, &b, "reg/one", 0, &e));
+    CHECK_OK(layer_blob_get(f.s, B, &f.a, &got, &e));
+    CHECK_STR(got.diff_id, L);
+    CHECK_INT(got.size, 5);
+    CHECK_OK(layer_blobs_of(f.s, L, &f.a, &all, &e));
+    CHECK_INT(all.n, 1);
+    CHECK_OK(layer_blob_repos(f.s, B, &f.a, &repos, &e));
+    CHECK_STR(strv_join(&f.a, &repos, " "), "reg/one reg/two");
+    CHECK_OK(layer_blob_moved(f.s, B, "reg/one", &e));
+    CHECK_OK(layer_blob_repos(f.s, B, &f.a, &repos, &e));
+    CHECK_INT(repos.n, 1);
+    lease_free(l);
+    CHECK_OK(store_gc(f.s, NULL, NULL, &e));
+    CHECK_INT(layer_blob_get(f.s, B, &f.a, &got, &e), -ENOENT);
+    teardown(&f);
+}
+
+TEST(a_finished_layer_of_an_unfinished_pull_is_kept_for_a_while)
+{
+    struct err e = {0};
+    struct fix f;
+    setup(&f);
+    struct lease *l = lease_new(f.s);
+    struct layer_blob b = a_blob();
+
+    add_layer(&f, L, l, 0);
+    CHECK_OK(layer_blob_set(f.s, &b, "reg/one", now_ns() + 3600 * NS_PER_S, &e));
+    lease_free(l);
+    reopen(&f); /* collects, too */
+    CHECK(layer_exists(f.s, L));
+    CHECK_OK(layer_blobs_release(f.s, L, &e));
+    CHECK_OK(store_gc(f.s, NULL, NULL, &e));
+    CHECK(!layer_exists(f.s, L));
+    CHECK_INT(entries(&f, "layers"), 0);
     teardown(&f);
 }

@@ -1,0 +1,49 @@
+/*
+ * Which compressed blobs of registries unpack to which layers, and where they were seen. Written
+ * only after a blob was proven to be the layer; so a layer that is here need not be fetched again,
+ * and one that a registry has need not be sent.
+ */
+#pragma once
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/str.h"
+
+#include <stdint.h>
+
+struct image_store;
+
+struct layer_blob {
+    char *blob;    /* "sha256:<hex>" of the bytes as the registry has them */
+    char *diff_id; /* the layer; its row goes, this one goes */
+    char *media_type;
+    int64_t size;
+};
+
+struct layer_blobs {
+    struct layer_blob *v;
+    size_t n;
+};
+
+/**
+ * layer_blob_set() - record one
+ * @repo: where it is: "docker.io/library/busybox"
+ * @keep_until_ns: until then the layer is not collected although no image has it yet, so that an
+ *   interrupted pull finds what it had finished; 0: no such wish
+ */
+int layer_blob_set(struct image_store *s, const struct layer_blob *b, const char *repo,
+                   int64_t keep_until_ns, struct err *err) MUST;
+/** layer_blob_get() - Return: 0; -ENOENT. Results live in @a (here and below). */
+int layer_blob_get(struct image_store *s, const char *blob, struct arena *a, struct layer_blob *ret,
+                   struct err *err) MUST;
+/** layer_blobs_of() - all known of a layer. */
+int layer_blobs_of(struct image_store *s, const char *diff_id, struct arena *a,
+                   struct layer_blobs *ret, struct err *err) MUST;
+/** layer_blob_repos() - where it was seen: full names, sorted. */
+int layer_blob_repos(struct image_store *s, const char *blob, struct arena *a, struct strv *ret,
+                     struct err *err) MUST;
+/** layer_blob_moved() - it is not (or no longer) at @repo. */
+int layer_blob_moved(struct image_store *s, const char *blob, const char *repo,
+                     struct err *err) MUST;
+/** layer_blobs_release() - drop the wish to keep a layer: an image has it, or nobody will. */
+int layer_blobs_release(struct image_store *s, const char *diff_id, struct err *err) MUST;
