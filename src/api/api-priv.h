@@ -22,6 +22,13 @@ http_handler api_not_built;
 /** api_reply_list() - a JSON array of @n objects. */
 int api_reply_list(struct http_req *req, struct http_resp *resp, const struct json_type *type,
                    void *const *v, size_t n) MUST;
+/** api_progress() - one object of a progress stream, which begins with the first of them. */
+int api_progress(struct http_resp *resp, const struct progress_message *m, struct err *err) MUST;
+/** api_progress_end() - end the stream; @r: how the work ended. Before the first object an error is
+ * the reply, behind it the last object. */
+int api_progress_end(struct http_resp *resp, int r, struct err *err) MUST;
+/** api_pull() - POST /images/create?fromImage=... */
+http_handler api_pull;
 /** api_seconds() - query parameter of a time-out: *ret points to @store when it was given. */
 int api_seconds(struct http_req *req, const char *key, int64_t *store, int64_t **ret,
                 struct err *err) MUST;

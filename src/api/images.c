@@ -86,7 +86,7 @@ static ssize_t read_body(void *arg, void *p, size_t n, struct err *err)
     return http_body_read(arg, p, n, err);
 }
 
-static int send_progress(struct http_resp *resp, const struct progress_message *m, struct err *err)
+int api_progress(struct http_resp *resp, const struct progress_message *m, struct err *err)
 {
     auto_buf struct buf out = BUF_INIT;
 
@@ -104,11 +104,11 @@ static int say_stream(void *arg, const char *text, struct err *err)
 {
     struct progress_message m = {.stream = (char *)(uintptr_t)text};
 
-    return send_progress(arg, &m, err);
+    return api_progress(arg, &m, err);
 }
 
 /* An error behind the head travels in the stream, as a last message. */
-static int end_stream(struct http_resp *resp, int r, struct err *err)
+int api_progress_end(struct http_resp *resp, int r, struct err *err)
 {
     if (r < 0 && !http_resp_started(resp))
         return r;
@@ -116,7 +116,7 @@ static int end_stream(struct http_resp *resp, int r, struct err *err)
         struct error_detail d = {.message = err->msg};
         struct progress_message m = {.error_detail = &d, .error = err->msg};
         struct err lost = {0};
-        if (send_progress(resp, &m, &lost) < 0)
+        if (api_progress(resp, &m, &lost) < 0)
             return r;
     }
     if (!http_resp_started(resp)) {
@@ -129,10 +129,11 @@ static int end_stream(struct http_resp *resp, int r, struct err *err)
 
 static int post_load(struct api *api, struct http_req *req, struct http_resp *resp, struct err *err)
 {
-    return end_stream(resp, img_load(api->engine, read_body, req, say_stream, resp, err), err);
+    return api_progress_end(resp, img_load(api->engine, read_body, req, say_stream, resp, err),
+                            err);
 }
 
-/* POST /images/create: fromSrc=- imports the body; fromImage pulls, which comes later. */
+/* POST /images/create: fromSrc=- imports the body; fromImage pulls. */
 static int post_create(struct api *api, struct http_req *req, struct http_resp *resp,
                        struct err *err)
 {
@@ -140,10 +141,10 @@ static int post_create(struct api *api, struct http_req *req, struct http_resp *
     struct strv changes = http_query_all(req, "changes");
     char *id;
 
+    if (!str_empty(http_query(req, "fromImage")))
+        return api_pull(api, req, resp, err);
     if (str_empty(src))
-        return err_as(err, ERR_NOT_IMPLEMENTED, ENOSYS,
-                      "pulling images is not built yet: load \"%s\" from an archive",
-                      str_or(http_query(req, "fromImage"), ""));
+        return err_invalid(err, "neither fromImage nor fromSrc was given");
     if (strcmp(src, "-") != 0)
         return err_as(err, ERR_NOT_IMPLEMENTED, ENOSYS,
                       "importing from a URL is not built yet: send the archive itself");
@@ -151,9 +152,9 @@ static int post_create(struct api *api, struct http_req *req, struct http_resp *
                        http_query(req, "message"), &changes, http_arena(req), &id, err);
     if (r >= 0) {
         struct progress_message m = {.status = id};
-        r = send_progress(resp, &m, err);
+        r = api_progress(resp, &m, err);
     }
-    return end_stream(resp, r, err);
+    return api_progress_end(resp, r, err);
 }
 
 static int write_tar(void *arg, const void *p, size_t n, struct err *err)

@@ -7,6 +7,13 @@
 
 #define CONFIG_MAX (1U << 20)
 
+static const struct field proxy_fields[] = {
+    FIELD(struct proxy_config, "http-proxy", F_STR, http),
+    FIELD(struct proxy_config, "https-proxy", F_STR, https),
+    FIELD(struct proxy_config, "no-proxy", F_STR, no),
+};
+static const struct json_type proxy_type = JSON_TYPE("proxies", struct proxy_config, proxy_fields);
+
 static const struct field fields[] = {
     FIELD(struct engine_config, "data-root", F_STR, data_root),
     FIELD(struct engine_config, "exec-root", F_STR, exec_root),
@@ -46,6 +53,12 @@ static const struct field fields[] = {
     FIELD(struct engine_config, "tlscacert", F_STR, tlscacert),
     FIELD(struct engine_config, "tlscert", F_STR, tlscert),
     FIELD(struct engine_config, "tlskey", F_STR, tlskey),
+    FIELD(struct engine_config, "registry-mirrors", F_STRV, registry_mirrors),
+    FIELD(struct engine_config, "insecure-registries", F_STRV, insecure_registries),
+    FIELD(struct engine_config, "proxies", F_OBJ, proxies, .type = &proxy_type),
+    FIELD(struct engine_config, "max-concurrent-downloads", F_I64, max_concurrent_downloads),
+    FIELD(struct engine_config, "max-concurrent-uploads", F_I64, max_concurrent_uploads),
+    FIELD(struct engine_config, "max-download-attempts", F_I64, max_download_attempts),
 };
 const struct json_type engine_config_type = JSON_TYPE("daemon.json", struct engine_config, fields);
 
@@ -69,6 +82,9 @@ void engine_config_defaults(struct engine_config *c, struct arena *a)
         .seccomp_profile = arena_strdup(a, "builtin"),
         .shutdown_timeout = 15,
         .live_restore = true,
+        .max_concurrent_downloads = 3,
+        .max_concurrent_uploads = 5,
+        .max_download_attempts = 5,
     };
 }
 

@@ -34,6 +34,12 @@ struct engine_config {
     bool experimental;
     bool tls, tlsverify;
     char *tlscacert, *tlscert, *tlskey;
+    struct strv registry_mirrors;    /* "URL" (of docker.io) or "REGISTRY=URL" */
+    struct strv insecure_registries; /* names, or networks as 10.0.0.0/8 */
+    struct proxy_config {
+        char *http, *https, *no;
+    } proxies; /* for the daemon's own connections; else the environment's */
+    int64_t max_concurrent_downloads, max_concurrent_uploads, max_download_attempts;
     char *request_log; /* flag --request-log only: every request and reply, for tests */
 };
 

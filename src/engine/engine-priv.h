@@ -123,6 +123,7 @@ struct engine {
     char *data_path;
     struct db *db;
     struct image_store *images;
+    struct registries *registries;
     struct bridge *bridge; /* NULL with --bridge none */
     struct events *events;
     struct cgroup_host *cgroups;
@@ -277,6 +278,11 @@ struct img_use {
 int img_resolve(struct engine *e, const char *name, struct arena *a, struct img_use *ret,
                 struct err *err) MUST;
 int img_seed(struct engine *e, struct err *err) MUST;
+
+/* registry.c: settings of registries and what goes on with them */
+struct registries;
+int registries_new(const struct engine_config *c, struct registries **ret, struct err *err) MUST;
+void registries_free(struct registries *r);
 
 /** engine_job() - run on the pool; engine_free() waits for all of them. */
 void engine_job(struct engine *e, void (*fn)(void *arg), void *arg);

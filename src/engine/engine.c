@@ -153,6 +153,8 @@ static int bring_up(struct engine *e, struct err *err)
     if (r >= 0)
         r = open_identity(e, err);
     if (r >= 0)
+        r = registries_new(e->conf, &e->registries, err);
+    if (r >= 0)
         r = cgroup_host_open(&e->cgroups, err);
     if (r >= 0)
         r = open_network(e, err);
@@ -266,6 +268,7 @@ void engine_free(struct engine *e)
     bridge_free(e->bridge);
     cgroup_host_free(e->cgroups);
     seccomp_cache_free(e->seccomp);
+    registries_free(e->registries);
     image_store_close(e->images);
     db_close(e->db);
     events_free(e->events);

@@ -202,3 +202,17 @@ int img_import(struct engine *e, img_read read, void *read_arg, const char *repo
 int img_save_check(struct engine *e, const struct strv *names, struct err *err) MUST;
 int img_save(struct engine *e, const struct strv *names, img_write write, void *arg,
              struct err *err) MUST;
+
+/* ---- registries ---- */
+
+/* One step of a transfer (image/transfers.h); never called by two threads at once. */
+struct transfer_event;
+typedef int (*img_progress)(void *arg, const struct transfer_event *e, struct err *err);
+
+/**
+ * img_pull() - @tag: tag or digest, NULL or "" if @name has one; none at all pulls all tags
+ * @auth: for the registry of @name, or NULL; @gone_fd: give up when it hangs up
+ */
+int img_pull(struct engine *e, const char *name, const char *tag, const char *platform,
+             const struct auth_config *auth, int gone_fd, img_progress fn, void *arg,
+             struct err *err) MUST;

@@ -1,0 +1,33 @@
+/* What pull.c and pull_layers.c share. */
+#pragma once
+
+#include "distribution/session.h"
+#include "image/pull.h"
+#include "image/remote.h"
+#include "store/store.h"
+
+#include <pthread.h>
+
+struct pull {
+    struct image_store *s;
+    const struct pull_options *o;
+    struct arena *a; /* of the thread that pulls, not of those that fetch layers */
+    struct lease *lease;
+    const char *repo;           /* path in the registry: "library/busybox" */
+    struct remote_manifest man; /* of the image */
+    const char *config;
+    size_t config_len;
+    struct oci_image *img;
+    char digest[DIGEST_LEN + 1]; /* of what the name means */
+
+    pthread_mutex_t lock; /* for telling, and for the two below */
+    int failed;           /* first error of any thread, or of telling */
+    struct err err;
+};
+
+/** pull_tell() - from any thread. */
+int pull_tell(struct pull *p, const struct transfer_event *e, struct err *err) MUST;
+/** pull_layers() - fetch what the store lacks; all layers are then held by the lease. */
+int pull_layers(struct pull *p, struct err *err) MUST;
+/** pull_release() - layers need not be kept for another attempt (any more). */
+void pull_release(struct pull *p);

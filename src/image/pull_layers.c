@@ -1,0 +1,234 @@
+/*
+ * The layers of a pull, each by a thread: wait for a place, look whether the store has it, else
+ * fetch and unpack it in one go. When one fails the others stop at their next read.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/failpoint.h"
+#include "base/mem.h"
+#include "base/pool.h"
+#include "base/time.h"
+#include "distribution/blob.h"
+#include "image/pull-priv.h"
+#include "image/unpack.h"
+#include "store/layer_blobs.h"
+#include "store/layers.h"
+
+#define THREADS 6                      /* of one pull; transfers.h limits what goes on at once */
+#define TELL_NS (100 * NS_PER_MS)      /* between two progress messages of a layer */
+#define KEEP_NS (24 * 3600 * NS_PER_S) /* a finished layer waits so long for the rest */
+
+struct layer_job {
+    struct pull *p;
+    const struct oci_descriptor *d;
+    const char *diff_id;
+    char id[13];
+    /* while it is fetched */
+    struct dist_blob *blob;
+    uint64_t got;
+    int64_t told_ns;
+    int read_error; /* of the download, which says more than the unpacking that it broke */
+    struct err read_err;
+};
+
+static int tell(struct layer_job *j, const char *status, uint64_t current, struct err *err)
+{
+    struct transfer_event e = {.id = j->id,
+                               .status = status,
+                               .current_b = current,
+                               .total_b = current ? (uint64_t)j->d->size : 0,
+                               .detail = true};
+
+    return pull_tell(j->p, &e, err);
+}
+
+static bool has_failed(struct pull *p)
+{
+    (void)pthread_mutex_lock(&p->lock);
+    bool yes = p->failed < 0;
+    (void)pthread_mutex_unlock(&p->lock);
+    return yes;
+}
+
+static void fail(struct pull *p, int r, const struct err *err)
+{
+    (void)pthread_mutex_lock(&p->lock);
+    if (p->failed >= 0) {
+        p->failed = r;
+        p->err = *err;
+    }
+    (void)pthread_mutex_unlock(&p->lock);
+}
+
+/* ---- one download ---- */
+
+static int report(struct layer_job *j, struct err *err)
+{
+    int64_t now = mono_ns();
+
+    if (now - j->told_ns < TELL_NS)
+        return 0;
+    j->told_ns = now;
+    return tell(j, "Downloading", j->got, err);
+}
+
+static ssize_t read_blob(void *ctx, void *p, size_t n, struct err *err)
+{
+    struct layer_job *j = ctx;
+    struct err why = {0};
+    ssize_t got = has_failed(j->p) ? err_no(&why, ECANCELED, "another layer failed")
+                                   : dist_blob_read(j->blob, p, n, &why);
+
+    if (got > 0) {
+        j->got += (uint64_t)got;
+        int r = report(j, &why);
+        got = r < 0 ? r : got;
+    }
+    if (got < 0) {
+        j->read_error = (int)got;
+        j->read_err = why;
+        if (err)
+            *err = why;
+    }
+    return got;
+}
+
+/* To the proven end of the blob, of which an archive may leave something over. */
+static int read_rest(struct layer_job *j, struct source *src, struct err *err)
+{
+    int r = source_drain(src, err);
+
+    if (r >= 0 && !dist_blob_done(j->blob))
+        r = err_as(err, ERR_SYSTEM, EPROTO, "blob %s was not read to its end", j->d->digest);
+    return r;
+}
+
+static int unpack(struct layer_job *j, struct unpacked_layer *ret, struct err *err)
+{
+    auto_source struct source *src = source_cb(read_blob, j);
+    int r = layer_unpack(j->p->s, src, j->diff_id, false, j->p->lease, ret, err);
+
+    if (r >= 0)
+        r = read_rest(j, src, err);
+    if (r < 0 && j->read_error < 0) {
+        r = j->read_error;
+        if (err)
+            *err = j->read_err;
+    }
+    return r < 0 ? r : 0;
+}
+
+static int remember(struct layer_job *j, struct err *err)
+{
+    struct layer_blob row = {.blob = j->d->digest,
+                             .diff_id = (char *)(uintptr_t)j->diff_id,
+                             .media_type = j->d->media_type,
+                             .size = j->d->size};
+
+    return layer_blob_set(j->p->s, &row, j->p->o->ref->name, now_ns() + KEEP_NS, err);
+}
+
+static int fetch(struct layer_job *j, struct err *err)
+{
+    struct unpacked_layer layer;
+
+    FAIL_POINT("image.pull.fetch", err);
+    j->got = 0;
+    int r = dist_blob_open(j->p->o->session, j->p->repo, j->d->digest, (uint64_t)j->d->size,
+                           &j->blob, err);
+    if (r >= 0)
+        r = unpack(j, &layer, err);
+    dist_blob_free(take_ptr(&j->blob));
+    if (r < 0)
+        return r;
+    FAIL_POINT("image.pull.fetched", err);
+    return remember(j, err);
+}
+
+static int fetch_and_tell(struct layer_job *j, struct err *err)
+{
+    int r = fetch(j, err);
+
+    if (r >= 0)
+        r = tell(j, "Verifying Checksum", 0, err);
+    if (r >= 0)
+        r = tell(j, "Download complete", 0, err);
+    if (r >= 0)
+        r = tell(j, "Extracting", (uint64_t)j->d->size, err);
+    return r < 0 ? r : tell(j, "Pull complete", 0, err);
+}
+
+/* ---- one layer ---- */
+
+static void say_waiting(void *ctx)
+{
+    struct layer_job *j = ctx;
+
+    (void)!tell(j, "Waiting", 0, NULL); /* a client that is gone is noticed by who waits */
+}
+
+/* Known here: then it is held, and nothing is fetched. */
+static bool have_layer(struct layer_job *j)
+{
+    lease_add(j->p->lease, j->diff_id); /* before looking, so that it stays */
+    return layer_exists(j->p->s, j->diff_id);
+}
+
+static int do_layer(struct layer_job *j, struct err *err)
+{
+    struct transfers *t = j->p->o->transfers;
+
+    if (has_failed(j->p))
+        return err_no(err, ECANCELED, "another layer failed");
+    if (have_layer(j))
+        return tell(j, "Already exists", 0, err);
+    int r = tell(j, "Pulling fs layer", 0, err);
+    if (r >= 0)
+        r = transfer_begin(t, TRANSFER_DOWN, j->d->digest, say_waiting, j, j->p->o->gone_fd, err);
+    if (r < 0)
+        return r;
+    /* Somebody else may have fetched it while we waited. */
+    r = have_layer(j) ? tell(j, "Pull complete", 0, err) : fetch_and_tell(j, err);
+    transfer_end(t, TRANSFER_DOWN, j->d->digest);
+    return r;
+}
+
+static void run_layer(void *arg)
+{
+    struct layer_job *j = arg;
+    struct err err = {0};
+    int r = do_layer(j, &err);
+
+    if (r < 0)
+        fail(j->p, r, &err);
+}
+
+int pull_layers(struct pull *p, struct err *err)
+{
+    size_t n = p->man.man.layers.n;
+    struct layer_job *jobs = arena_alloc(p->a, (n + 1) * sizeof(*jobs));
+    struct pool *pool = NULL;
+    int r = pool_new("pull", n < THREADS ? n + 1 : THREADS, &pool, err);
+
+    for (size_t i = 0; r >= 0 && i < n; i++) {
+        jobs[i] = (struct layer_job){
+            .p = p, .d = p->man.man.layers.v[i], .diff_id = p->img->rootfs.diff_ids.v[i]};
+        (void)snprintf(jobs[i].id, sizeof(jobs[i].id), "%.12s", jobs[i].d->digest + 7);
+        r = pool_run(pool, run_layer, &jobs[i], err);
+    }
+    if (r < 0)
+        fail(p, r, err ? err : &(struct err){0});
+    pool_free(pool); /* waits for all of them */
+    if (p->failed < 0 && err)
+        *err = p->err;
+    return p->failed;
+}
+
+void pull_release(struct pull *p)
+{
+    for (size_t i = 0; i < p->img->rootfs.diff_ids.n; i++)
+        (void)!layer_blobs_release(p->s, p->img->rootfs.diff_ids.v[i], NULL); /* ends by itself */
+}
