@@ -50,6 +50,7 @@ struct cgroup {
     char *path;         /* "/cleat/x" */
     int dir[CG_HIERS];  /* O_PATH, or -1: not opened yet */
     int join[CG_HIERS]; /* tasks or cgroup.procs for writing, between prepare and finish */
+    bool unified;       /* cgroup_create_unified() has made the v2 directory */
 };
 
 const char *cg_ctl_name(enum cg_ctl ctl, bool v2);

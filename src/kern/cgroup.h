@@ -141,6 +141,13 @@ struct cgroup_host *cgroup_host_of(const struct cgroup *cg);
  * Return: 0, 1 when the group existed before; -errno, with nothing new left behind.
  */
 int cgroup_create(struct cgroup *cg, struct err *err) MUST;
+/**
+ * cgroup_create_unified() - on a hybrid machine, make the group in its v2 tree already
+ * A later cgroup_create() makes the rest. It is one directory, and what cgroup_clone_fd() needs:
+ * a process that joins a v2 group later waits for an RCU grace period, 10 ms and more.
+ * Return: 1 made; 0 nothing done: there is no such tree, or the group exists somewhere.
+ */
+int cgroup_create_unified(struct cgroup *cg, struct err *err) MUST;
 /** cgroup_exists() - 1, 0, -errno. */
 int cgroup_exists(struct cgroup *cg, struct err *err) MUST;
 
@@ -168,7 +175,8 @@ size_t cgroup_join_fds(const struct cgroup *cg, int *fds);
 /** cgroup_adopt_fds() - in the other process, with a copy of @cg: take over what was received. */
 int cgroup_adopt_fds(struct cgroup *cg, const int *fds, size_t n, struct err *err) MUST;
 /**
- * cgroup_clone_fd() - directory fd for clone3(CLONE_INTO_CGROUP) after cgroup_prepare_join()
+ * cgroup_clone_fd() - directory fd for clone3(CLONE_INTO_CGROUP), after cgroup_prepare_join() or
+ * cgroup_create_unified()
  * Return: borrowed fd (the v2 tree, also on hybrid machines), or -1 when there is none.
  */
 int cgroup_clone_fd(const struct cgroup *cg);

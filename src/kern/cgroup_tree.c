@@ -80,7 +80,7 @@ static int make_all(struct cgroup *cg, int *existed, struct err *err)
 {
     FAIL_POINT("cgroup.create.first", err);
     for (size_t i = 0; i < cg->host->n; i++) {
-        int r = make_one(cg, (int)i, err);
+        int r = cg->unified && cg->host->h[i].v2 ? 0 : make_one(cg, (int)i, err);
         if (r < 0)
             return r;
         *existed |= r;
@@ -96,6 +96,20 @@ int cgroup_create(struct cgroup *cg, struct err *err)
     if (r < 0 && !existed)
         (void)!cgroup_delete(cg, 0, NULL);
     return r < 0 ? r : existed;
+}
+
+int cgroup_create_unified(struct cgroup *cg, struct err *err)
+{
+    int r = cg->host->mode == CGROUP_HYBRID ? cgroup_exists(cg, err) : 1;
+
+    if (r != 0)
+        return r < 0 ? r : 0;
+    r = make_one(cg, cg->host->v2, err);
+    if (r != 0) /* 1: somebody else made it just now */
+        return r < 0 ? r : 0;
+    cg->unified = true;
+    r = cg_dir(cg, cg->host->v2, err);
+    return r < 0 ? r : 1;
 }
 
 int cgroup_exists(struct cgroup *cg, struct err *err)

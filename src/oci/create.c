@@ -137,7 +137,7 @@ static int make_cgroup(struct creation *k, struct err *err)
 
     if (existed < 0)
         return existed;
-    k->cgroup_made = !existed;
+    k->cgroup_made |= !existed;
     k->cgroup_ready = true;
     FAIL_POINT("oci.create.cgroup", err);
     int r = existed ? want_empty(k->c->cgroup, err) : 0;
@@ -148,10 +148,20 @@ static int make_cgroup(struct creation *k, struct err *err)
     return cgroup_apply(k->c->cgroup, &lim, err);
 }
 
-/* On v2 init is born in its cgroup; v1 has time until the child asks for it. */
-static bool cgroup_before_clone(const struct oci_create *c)
+/* In a v2 tree init is born inside its group; v1 has time until the child asks for it. */
+static int cgroup_before_clone(struct creation *k, struct err *err)
 {
-    return c->cgroup && cgroup_host_mode(cgroup_host_of(c->cgroup)) == CGROUP_V2;
+    struct cgroup *cg = k->c->cgroup;
+
+    if (!cg)
+        return 0;
+    if (cgroup_host_mode(cgroup_host_of(cg)) != CGROUP_V2) {
+        int r = cgroup_create_unified(cg, err);
+        k->cgroup_made = r > 0;
+        return r < 0 ? r : 0;
+    }
+    int r = make_cgroup(k, err);
+    return r < 0 ? r : cgroup_prepare_join(cg, err);
 }
 
 /* ---- clone ---- */
@@ -212,7 +222,7 @@ static int swap_pidns(int fd, struct err *err)
 static pid_t clone_init(struct creation *k, struct oci_init *init, struct err *err)
 {
     uint64_t flags = (unsigned)k->plan.new_ns;
-    int cgroup_fd = k->cgroup_ready ? cgroup_clone_fd(k->c->cgroup) : -1;
+    int cgroup_fd = k->cgroup_ready || k->cgroup_made ? cgroup_clone_fd(k->c->cgroup) : -1;
     auto_close int own = -1;
 
     if (k->plan.join_user >= 0)
@@ -375,10 +385,7 @@ static int prepare(struct creation *k, struct err *err)
 
     if (r == 0)
         r = identity_plan(k->c->spec->process, &k->plan.arena, &k->id, err);
-    if (r < 0 || !cgroup_before_clone(k->c))
-        return r;
-    r = make_cgroup(k, err);
-    return r < 0 ? r : cgroup_prepare_join(k->c->cgroup, err);
+    return r < 0 ? r : cgroup_before_clone(k, err);
 }
 
 static int launch(struct creation *k, struct oci_init *init, struct err *err)
