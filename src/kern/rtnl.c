@@ -122,6 +122,14 @@ static int ack(int nl, struct req *q, struct err *err, const char *what, const c
     return e->error == 0 ? 0 : err_no(err, e->error, "%s %s", what, name);
 }
 
+/* A veth end is born with a queue per processor, of which it then uses one; changing that number
+ * costs an RCU grace period at either end. */
+static void one_queue(struct req *q)
+{
+    attr_u32(q, IFLA_NUM_TX_QUEUES, 1);
+    attr_u32(q, IFLA_NUM_RX_QUEUES, 1);
+}
+
 int rtnl_veth_add(int nl, const struct rtnl_veth *v, struct err *err)
 {
     static const uint8_t no_mac[6] = {0};
@@ -131,6 +139,7 @@ int rtnl_veth_add(int nl, const struct rtnl_veth *v, struct err *err)
 
     link->ifi_flags = link->ifi_change = IFF_UP;
     attr_str(&q, IFLA_IFNAME, v->host);
+    one_queue(&q);
     if (v->master)
         attr_u32(&q, IFLA_MASTER, (uint32_t)v->master);
     if (v->mtu)
@@ -141,6 +150,7 @@ int rtnl_veth_add(int nl, const struct rtnl_veth *v, struct err *err)
     struct rtattr *other = nest(&q, VETH_INFO_PEER);
     (void)put(&q, sizeof(struct ifinfomsg));
     attr_str(&q, IFLA_IFNAME, v->peer);
+    one_queue(&q);
     attr_u32(&q, IFLA_NET_NS_FD, (uint32_t)v->peer_netns); /* born there: no move, no race */
     if (v->mtu)
         attr_u32(&q, IFLA_MTU, (uint32_t)v->mtu);
