@@ -120,6 +120,7 @@ struct engine {
     struct pool *pool;
     char *shim, *init;
     int data_fd, containers_fd, shims_fd, lock_fd;
+    int trash_fd; /* directories of removed containers, on their way out */
     char *data_path;
     struct db *db;
     struct image_store *images;
@@ -214,7 +215,16 @@ void ctr_net_event(struct container *c, const char *action);
 const char *net_id(const char *name);
 int ctr_net_join(struct container *c, struct arena *a, struct shim_net **ret, struct err *err) MUST;
 int ctr_net_publish(struct container *c, struct err *err) MUST;
-void ctr_net_leave(struct container *c); /* lock held */
+
+/* What a container holds of the network. It is taken out under the lock and given back without it,
+ * since the packet filter takes its time. */
+struct ctr_net {
+    struct endpoint ep;
+    struct publish *ports; /* heap */
+    size_t nports;
+};
+struct ctr_net ctr_net_take(struct container *c); /* lock held */
+void ctr_net_release(struct engine *e, struct ctr_net *net);
 int ctr_net_restore(struct container *c, const struct ctr_state *st, struct err *err) MUST;
 void ctr_net_settings(struct container *c, struct arena *a, struct network_settings *ret);
 int ctr_net_files(struct container *c, struct err *err) MUST;

@@ -52,6 +52,8 @@ static int open_dirs(struct engine *e, struct err *err)
     if (r >= 0)
         r = open_dir(e->data_fd, "containers", 0710, &e->containers_fd, err);
     if (r >= 0)
+        r = open_dir(e->data_fd, "trash", 0700, &e->trash_fd, err);
+    if (r >= 0)
         r = open_dir(AT_FDCWD, e->conf->exec_root, 0711, &exec, err);
     return r < 0 ? r : open_dir(exec, "shims", 0700, &e->shims_fd, err);
 }
@@ -166,6 +168,7 @@ static int bring_up(struct engine *e, struct err *err)
         return r;
     sweep_dir(e, e->containers_fd, "container");
     sweep_dir(e, e->shims_fd, "run directory");
+    sweep_dir(e, e->trash_fd, "removed container");
     return 0;
 }
 
@@ -179,7 +182,7 @@ int engine_open(const struct engine_config *c, struct loop *loop, struct pool *p
     e->pool = pool;
     e->shim = xstrdup(shim);
     e->init = xstrdup(init);
-    e->data_fd = e->containers_fd = e->shims_fd = e->lock_fd = -1;
+    e->data_fd = e->containers_fd = e->trash_fd = e->shims_fd = e->lock_fd = -1;
     e->events = events_new();
     e->seccomp = seccomp_cache_new();
     e->started_ns = now_ns();
@@ -274,6 +277,7 @@ void engine_free(struct engine *e)
     events_free(e->events);
     close_fd(&e->shims_fd);
     close_fd(&e->containers_fd);
+    close_fd(&e->trash_fd);
     close_fd(&e->data_fd);
     close_fd(&e->lock_fd);
     (void)pthread_cond_destroy(&e->quiet);

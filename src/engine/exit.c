@@ -78,11 +78,12 @@ static void record_exit(struct container *c, int code, bool oom, int64_t at_ns)
     c->finished_ns = at_ns;
     c->exits++;
     health_stop(c);
-    ctr_net_leave(c);
+    struct ctr_net net = ctr_net_take(c);
     execs_ended(c);
     if (ctr_save_state(c, &err) < 0)
         log_error("container %s: %s", c->id, err.msg);
     (void)pthread_mutex_unlock(&c->lock);
+    ctr_net_release(c->e, &net);
 }
 
 /* What an orderly shim has taken away by itself; one that was killed has not. */
@@ -93,9 +94,10 @@ void ctr_sweep_run(struct container *c)
     struct err err = {0};
 
     int r = cgroup_new(c->e->cgroups, ctr_cgroup_path(c, &a), &cg, &err);
-    if (r >= 0)
+    bool left = r >= 0 && (r = cgroup_exists(cg, &err)) > 0;
+    if (left)
         r = cgroup_kill(cg, SIGKILL, &err);
-    if (r >= 0)
+    if (left && r >= 0)
         r = cgroup_delete(cg, CGROUP_WAIT_MS, &err);
     cgroup_free(cg);
     if (r >= 0)

@@ -229,16 +229,23 @@ int ctr_net_publish(struct container *c, struct err *err)
     return 0;
 }
 
-void ctr_net_leave(struct container *c)
+struct ctr_net ctr_net_take(struct container *c)
 {
-    if (c->nports)
-        bridge_unpublish(c->e->bridge, &c->ep, c->ports, c->nports);
-    free(c->ports);
-    c->ports = NULL;
+    struct ctr_net net = {c->ep, take_ptr(&c->ports), c->nports};
+
     c->nports = 0;
-    if (c->e->bridge)
-        bridge_leave(c->e->bridge, &c->ep);
     c->ep = (struct endpoint){0};
+    return net;
+}
+
+void ctr_net_release(struct engine *e, struct ctr_net *net)
+{
+    if (net->nports)
+        bridge_unpublish(e->bridge, &net->ep, net->ports, net->nports);
+    free(net->ports);
+    if (e->bridge)
+        bridge_leave(e->bridge, &net->ep);
+    *net = (struct ctr_net){0};
 }
 
 int ctr_net_restore(struct container *c, const struct ctr_state *st, struct err *err)

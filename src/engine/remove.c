@@ -12,6 +12,7 @@
 #include "base/auto.h"
 #include "base/failpoint.h"
 #include "base/io.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/time.h"
 
@@ -42,14 +43,53 @@ static int mark(struct container *c, struct err *err)
     return r;
 }
 
+struct trash {
+    struct engine *e;
+    char id[65];
+};
+
+static void delete_trash(void *arg)
+{
+    auto_free struct trash *t = arg;
+    struct err err = {0};
+
+    if (remove_tree_at(t->e->trash_fd, t->id, &err) < 0)
+        log_warn("removed container %s: %s", t->id, err.msg); /* the next start tries again */
+}
+
+/* Deleting files can take long, and nobody has to wait for it: a rename is all that must be done
+ * before the container counts as removed. */
+static int throw_away(struct container *c, struct err *err)
+{
+    struct engine *e = c->e;
+
+    if (renameat(e->containers_fd, c->id, e->trash_fd, c->id) < 0)
+        return errno == ENOENT ? 0 : err_sys(err, "move the container's directory away");
+    struct trash *t = xnew(struct trash);
+    t->e = e;
+    (void)snprintf(t->id, sizeof(t->id), "%s", c->id);
+    engine_job(e, delete_trash, t);
+    return 0;
+}
+
+/* A shim that is there still tidies up by itself; it needs nothing in the container's directory,
+ * and when it is gone shim_gone() looks behind it. */
+static bool has_shim(struct container *c)
+{
+    (void)pthread_mutex_lock(&c->lock);
+    bool has = c->control >= 0;
+    (void)pthread_mutex_unlock(&c->lock);
+    return has;
+}
+
 static int delete_all(struct container *c, struct err *err)
 {
     struct engine *e = c->e;
 
     FAIL_POINT("container.remove.marked", err);
-    /* Its shim may still be tidying up: it holds the directory open and needs nothing in it. */
-    ctr_sweep_run(c);
-    int r = remove_tree_at(e->containers_fd, c->id, err);
+    if (c->started_ns && !has_shim(c))
+        ctr_sweep_run(c);
+    int r = throw_away(c, err);
     if (r < 0)
         return r;
     FAIL_POINT("container.remove.dir", err);

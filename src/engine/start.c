@@ -211,6 +211,18 @@ void ctr_drop_waiting(struct container *c)
     free_waiting(take_ptr(&c->waiting));
 }
 
+/* A fleeting layer's work directory is marked by the kernel as not to be used again; it holds
+ * nothing that the next run needs. */
+static int renew_work(struct container *c, struct err *err)
+{
+    if (!c->host->auto_remove || !c->started_ns)
+        return 0;
+    int r = remove_tree_at(c->data_fd, "work", err);
+    if (r < 0)
+        return r;
+    return mkdirat(c->data_fd, "work", 0711) < 0 ? err_sys(err, "create work directory") : 0;
+}
+
 static int fill_plan(struct container *c, struct arena *a, struct shim_plan *plan, int *ret_seccomp,
                      struct err *err)
 {
@@ -223,9 +235,12 @@ static int fill_plan(struct container *c, struct arena *a, struct shim_plan *pla
         .cgroup = ctr_cgroup_path(c, a),
         .open_stdin = c->config->open_stdin,
         .stdin_once = c->config->stdin_once,
+        .fleeting = c->host->auto_remove,
     };
     struct strv caps;
     int r = log_plan(c, a, &plan->log, err);
+    if (r >= 0)
+        r = renew_work(c, err);
     if (r >= 0)
         r = ctr_net_join(c, a, &plan->net, err);
     if (r >= 0)
@@ -321,7 +336,7 @@ static void set_failed(struct container *c, int r, const struct err *err)
     struct err ignored = {0};
 
     (void)pthread_mutex_lock(&c->lock);
-    ctr_net_leave(c);
+    struct ctr_net net = ctr_net_take(c);
     c->exit_code = err->kind == ERR_INVALID || err->kind == ERR_SYSTEM ? ctr_failed_code(-r) : 128;
     free(c->error);
     c->error = xstrdup(err->msg);
@@ -331,10 +346,13 @@ static void set_failed(struct container *c, int r, const struct err *err)
     c->exits++; /* for those who wait for the end of a run that never began */
     if (ctr_save_state(c, &ignored) < 0)
         log_error("container %s: %s", c->id, ignored.msg);
-    ctr_changed(c);
     (void)pthread_mutex_unlock(&c->lock);
+    ctr_net_release(c->e, &net);
     ctr_drop_waiting(c);
     ctr_sweep_run(c);
+    (void)pthread_mutex_lock(&c->lock);
+    ctr_changed(c);
+    (void)pthread_mutex_unlock(&c->lock);
 }
 
 static int save_running(struct container *c, struct err *err)

@@ -236,6 +236,8 @@ int main(int argc, char **argv)
     if (d.conf.hosts.n == 0)
         strv_push(&a, &d.conf.hosts, DEFAULT_HOST);
     (void)umask(0022);
+    /* What our parent left open is ours (fd://) or nobody's, and no shim's in any case. */
+    (void)close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
     (void)signal(SIGPIPE, SIG_IGN);
     (void)signal(SIGCHLD, SIG_IGN); /* shims are reaped by the kernel */
     return run(&d);

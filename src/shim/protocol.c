@@ -50,6 +50,7 @@ static const struct field plan_fields[] = {
     FIELD(struct shim_plan, "upper", F_STR, upper),
     FIELD(struct shim_plan, "work", F_STR, work),
     FIELD(struct shim_plan, "rootfs_ro", F_BOOL, rootfs_ro),
+    FIELD(struct shim_plan, "fleeting", F_BOOL, fleeting),
     FIELD(struct shim_plan, "cgroup", F_STR, cgroup),
     FIELD(struct shim_plan, "seccomp_fd", F_I32, seccomp_fd),
     FIELD(struct shim_plan, "seccomp_flags", F_U32, seccomp_flags),

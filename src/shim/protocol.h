@@ -73,6 +73,7 @@ struct shim_plan {
     struct strv lowers; /* directories of the image's layers, topmost first */
     char *upper, *work; /* on the host; "" for a container without its own layer */
     bool rootfs_ro;
+    bool fleeting;      /* the upper layer goes with the run: nothing of it is synced to disk */
     char *cgroup;       /* "/cleat/<id>" */
     int32_t seccomp_fd; /* memfd with the compiled filter, 0 for none */
     uint32_t seccomp_flags;

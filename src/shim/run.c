@@ -87,6 +87,7 @@ static int open_rootfs(void *arg, int *ret_fd, struct err *err)
     struct overlay o = {.lowers = plan->lowers,
                         .upper = str_empty(plan->upper) ? NULL : plan->upper,
                         .work = str_empty(plan->work) ? NULL : plan->work,
+                        .options = plan->fleeting ? "volatile" : NULL,
                         .ro = plan->rootfs_ro};
 
     int r = overlay_mount(&o, ret_fd, err);

@@ -208,6 +208,8 @@ def test_stop_kills_after_the_timeout(api, make):
                                          ("SIGINT", 130)])
 def test_kill(api, make, signal, code):
     cid = make(start=True, Cmd=["sh", "-c", "sleep 1000 & wait"], HostConfig={"Init": True})
+    # init, sh and sleep: a first process that has not set its handlers yet ignores all but KILL
+    until(lambda: len(api.ok("GET", "/containers/%s/top" % cid)["Processes"]) == 3)
     query = {"signal": signal} if signal else {}
     api.ok("POST", "/containers/%s/kill" % cid, **query)
     assert wait(api, cid) == code
