@@ -247,8 +247,12 @@ int ctr_watch_shim(struct container *c, struct err *err) MUST;
 void ctr_unwatch_shim(struct container *c);
 void ctr_exited(struct container *c, int code, bool oom, int64_t at_ns);
 void ctr_after_exit(struct container *c);
-/** ctr_sweep_run() - remove what a run may have left: processes, cgroup, run directory. */
-void ctr_sweep_run(struct container *c);
+/**
+ * engine_sweep_run() - remove what a run may have left: processes, cgroup, run directory
+ * An orderly shim has taken it away by itself; one that was killed has not.
+ */
+void engine_sweep_run(struct engine *e, const char *id);
+#define RUN_CGROUP "cgroup" /* symbolic link in the run directory: the cgroup's path */
 void ctr_cancel_restart(struct container *c);
 
 /* remove.c */

@@ -128,7 +128,8 @@ static int open_network(struct engine *e, struct err *err)
 }
 
 /* A directory whose row never came, or whose row is gone: what a killed daemon left behind. */
-static void sweep_dir(struct engine *e, int fd, const char *what)
+static void sweep_dir(struct engine *e, int fd, const char *what,
+                      void (*sweep)(struct engine *e, const char *name))
 {
     auto_dir DIR *d = fdopendir(openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 
@@ -139,11 +140,27 @@ static void sweep_dir(struct engine *e, int fd, const char *what)
         auto_ctr struct container *c = ctr_find(e, ent->d_name, &err);
         if (c)
             continue;
-        err_clear(&err);
         log_info("removing left-over %s %s", what, ent->d_name);
-        if (remove_tree_at(fd, ent->d_name, &err) < 0)
-            log_warn("%s", err.msg);
+        sweep(e, ent->d_name);
     }
+}
+
+static void sweep_tree(int fd, const char *name)
+{
+    struct err err = {0};
+
+    if (remove_tree_at(fd, name, &err) < 0)
+        log_warn("%s", err.msg);
+}
+
+static void sweep_container(struct engine *e, const char *name)
+{
+    sweep_tree(e->containers_fd, name);
+}
+
+static void sweep_trash(struct engine *e, const char *name)
+{
+    sweep_tree(e->trash_fd, name);
 }
 
 static int bring_up(struct engine *e, struct err *err)
@@ -166,9 +183,9 @@ static int bring_up(struct engine *e, struct err *err)
         r = ctr_load_all(e, err);
     if (r < 0)
         return r;
-    sweep_dir(e, e->containers_fd, "container");
-    sweep_dir(e, e->shims_fd, "run directory");
-    sweep_dir(e, e->trash_fd, "removed container");
+    sweep_dir(e, e->containers_fd, "container", sweep_container);
+    sweep_dir(e, e->trash_fd, "removed container", sweep_trash);
+    sweep_dir(e, e->shims_fd, "run directory", engine_sweep_run);
     return 0;
 }
 

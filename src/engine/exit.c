@@ -86,24 +86,36 @@ static void record_exit(struct container *c, int code, bool oom, int64_t at_ns)
     ctr_net_release(c->e, &net);
 }
 
-/* What an orderly shim has taken away by itself; one that was killed has not. */
-void ctr_sweep_run(struct container *c)
+/* The run directory tells which cgroup, also when the container itself is forgotten. */
+static int sweep_cgroup(struct engine *e, const char *id, struct err *err)
 {
-    auto_arena struct arena a = ARENA_INIT;
+    auto_free char *link = xasprintf("%s/" RUN_CGROUP, id);
+    char path[4096];
     struct cgroup *cg = NULL;
-    struct err err = {0};
+    ssize_t n = readlinkat(e->shims_fd, link, path, sizeof(path) - 1);
 
-    int r = cgroup_new(c->e->cgroups, ctr_cgroup_path(c, &a), &cg, &err);
-    bool left = r >= 0 && (r = cgroup_exists(cg, &err)) > 0;
+    if (n < 0)
+        return errno == ENOENT ? 0 : err_sys(err, "read %s", link);
+    path[n] = '\0';
+    int r = cgroup_new(e->cgroups, path, &cg, err);
+    bool left = r >= 0 && (r = cgroup_exists(cg, err)) > 0;
     if (left)
-        r = cgroup_kill(cg, SIGKILL, &err);
+        r = cgroup_kill(cg, SIGKILL, err);
     if (left && r >= 0)
-        r = cgroup_delete(cg, CGROUP_WAIT_MS, &err);
+        r = cgroup_delete(cg, CGROUP_WAIT_MS, err);
     cgroup_free(cg);
+    return r;
+}
+
+void engine_sweep_run(struct engine *e, const char *id)
+{
+    struct err err = {0};
+    int r = sweep_cgroup(e, id, &err);
+
     if (r >= 0)
-        r = remove_tree_at(c->e->shims_fd, c->id, &err);
-    if (r < 0)
-        log_warn("container %s: %s", c->id, err.msg);
+        r = remove_tree_at(e->shims_fd, id, &err);
+    if (r < 0) /* the directory stays: the next start tries again */
+        log_warn("container %s: %s", id, err.msg);
 }
 
 void ctr_exited(struct container *c, int code, bool oom, int64_t at_ns)
@@ -235,7 +247,7 @@ static void shim_gone(struct container *c)
         ctr_exited(c, ev.code, ev.oom, ev.at_ns);
     }
     close_fd(&run_fd);
-    ctr_sweep_run(c);
+    engine_sweep_run(c->e, c->id);
     ctr_unwatch_shim(c);
     if (unseen)
         ctr_after_exit(c);
@@ -365,7 +377,7 @@ int ctr_adopt(struct container *c, struct err *err)
         return 0;
     }
     close_fd(&c->run_fd);
-    ctr_sweep_run(c);
+    engine_sweep_run(c->e, c->id);
     /* "always" means also after a restart of the daemon, unless stopped by hand. */
     bool again = (str_eq(c->host->restart_policy.name, "always") && c->status == CTR_EXITED) ||
                  (c->status == CTR_EXITED && wants_restart(c));

@@ -88,7 +88,7 @@ static int delete_all(struct container *c, struct err *err)
 
     FAIL_POINT("container.remove.marked", err);
     if (c->started_ns && !has_shim(c))
-        ctr_sweep_run(c);
+        engine_sweep_run(e, c->id);
     int r = throw_away(c, err);
     if (r < 0)
         return r;

@@ -86,6 +86,7 @@ static int wait_for_attaches(struct container *c, struct err *err)
 
 static int open_run_dir(struct container *c, struct err *err)
 {
+    auto_arena struct arena a = ARENA_INIT;
     struct engine *e = c->e;
     auto_close int fd = -1;
 
@@ -94,8 +95,11 @@ static int open_run_dir(struct container *c, struct err *err)
     fd = openat(e->shims_fd, c->id, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0)
         return err_sys(err, "open run directory");
-    if (unlinkat(fd, SHIM_EXIT_RECORD, 0) < 0 && errno != ENOENT)
+    if ((unlinkat(fd, SHIM_EXIT_RECORD, 0) < 0 && errno != ENOENT) ||
+        (unlinkat(fd, RUN_CGROUP, 0) < 0 && errno != ENOENT))
         return err_sys(err, "remove old exit record");
+    if (symlinkat(ctr_cgroup_path(c, &a), fd, RUN_CGROUP) < 0)
+        return err_sys(err, "note the cgroup");
     (void)pthread_mutex_lock(&c->lock);
     close_fd(&c->run_fd);
     c->run_fd = take_fd(&fd);
@@ -349,7 +353,7 @@ static void set_failed(struct container *c, int r, const struct err *err)
     (void)pthread_mutex_unlock(&c->lock);
     ctr_net_release(c->e, &net);
     ctr_drop_waiting(c);
-    ctr_sweep_run(c);
+    engine_sweep_run(c->e, c->id);
     (void)pthread_mutex_lock(&c->lock);
     ctr_changed(c);
     (void)pthread_mutex_unlock(&c->lock);
