@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -72,11 +73,22 @@ static unsigned attrs(const struct overlay *o)
     return o->ro || !o->upper ? MOUNT_ATTR_RDONLY : 0;
 }
 
+/* An older kernel would refuse "lowerdir+" too, but with a line in its log for every container. */
+static bool kernel_appends(void)
+{
+    struct utsname u;
+    unsigned major = 0, minor = 0;
+
+    return uname(&u) == 0 && sscanf(u.release, "%u.%u", &major, &minor) == 2 &&
+           (major > 6 || (major == 6 && minor >= 5));
+}
+
 /* Return: mount fd; -EINVAL or the like when the kernel is too old for it. */
 static int mount_modern(const struct overlay *o)
 {
+    if (!kernel_appends())
+        return -ENOSYS;
     auto_close int fs = fsopen("overlay", FSOPEN_CLOEXEC);
-
     if (fs < 0)
         return -errno;
     int r = configure(fs, o);
