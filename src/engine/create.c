@@ -220,7 +220,7 @@ static int check_security(const struct host_config *h, struct err *err)
         if (!ok)
             return err_invalid(err, "invalid --security-opt 2: \"%s\"", opt);
     }
-    return 0;
+    return ctr_apparmor_check(h, err);
 }
 
 static int check_ranges(const struct host_config *h, struct err *err)
@@ -447,6 +447,7 @@ int ctr_create(struct engine *e, const char *name, const struct container_create
         r = ctr_drop_unsupported(c, a, &warnings, err);
     if (r < 0)
         return r;
+    ctr_apparmor_warn(c, a, &warnings);
     r = name_and_store(e, c, name, err);
     if (r < 0)
         return r;

@@ -129,6 +129,8 @@ struct engine {
     struct events *events;
     struct cgroup_host *cgroups;
     struct seccomp_cache *seccomp;
+    bool apparmor;         /* the kernel has it */
+    bool apparmor_default; /* and our default profile */
     char id[40];
     int64_t started_ns;
     bool stopping; /* no restarts any more */
@@ -186,6 +188,18 @@ void ctr_mount_points(struct container *c, struct arena *a, struct container_ins
 int ctr_check_binds(const struct host_config *host, struct err *err) MUST;
 int ctr_limits(const struct host_config *host, struct arena *a, struct cgroup_limits *ret,
                struct err *err) MUST;
+
+/* apparmor.c */
+/** engine_apparmor_open() - find out, and load the default profile where nobody has yet. */
+void engine_apparmor_open(struct engine *e);
+/** ctr_apparmor() - what inspect says: a profile, "unconfined", or "" without AppArmor. */
+const char *ctr_apparmor(const struct container *c);
+/** ctr_apparmor_profile() - the profile for a process about to start, loaded if it is the default.
+ * Return: 0, *ret borrowed and "" for none; -errno, and the container must not start. */
+int ctr_apparmor_profile(const struct container *c, const char **ret, struct err *err) MUST;
+int ctr_apparmor_check(const struct host_config *host, struct err *err) MUST;
+void ctr_apparmor_warn(const struct container *c, struct arena *a, struct strv *warnings);
+
 /** ctr_drop_unsupported() - remove limits that this machine's cgroups lack, with Docker's warnings.
  * Return: 0; -EINVAL for those that Docker refuses. */
 int ctr_drop_unsupported(struct container *c, struct arena *a, struct strv *warnings,

@@ -183,6 +183,7 @@ static int bring_up(struct engine *e, struct err *err)
         r = ctr_load_all(e, err);
     if (r < 0)
         return r;
+    engine_apparmor_open(e);
     sweep_dir(e, e->containers_fd, "container", sweep_container);
     sweep_dir(e, e->trash_fd, "removed container", sweep_trash);
     sweep_dir(e, e->shims_fd, "run directory", engine_sweep_run);

@@ -109,6 +109,8 @@ static void put_features(struct engine *e, struct arena *a, struct system_info *
     ret->default_runtime = arena_strdup(a, "cleat");
     strv_push(a, &ret->security_options,
               arena_printf(a, "name=seccomp,profile=%s", e->conf->seccomp_profile));
+    if (e->apparmor_default)
+        strv_push(a, &ret->security_options, "name=apparmor");
     if (cgroup_host_mode(e->cgroups) == CGROUP_V2)
         strv_push(a, &ret->security_options, "name=cgroupns");
     ret->swarm.local_node_state = arena_strdup(a, "inactive");

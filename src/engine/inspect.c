@@ -146,6 +146,7 @@ int ctr_inspect(struct engine *e, const char *id, bool size, struct arena *a,
         .name = arena_printf(a, "/%s", c->name),
         .restart_count = c->restart_count,
         .platform = arena_strdup(a, "linux"),
+        .apparmor_profile = arena_strdup(a, ctr_apparmor(c)),
         .host_config = json_clone(&host_config_type, c->host, a),
         .config = json_clone(&container_config_type, c->config, a),
     };

@@ -333,10 +333,14 @@ static int process(struct container *c, const struct strv *caps, struct arena *a
     static const struct strv none = {0};
     const struct container_config *cfg = c->config;
     struct user_info u;
+    const char *apparmor;
     int r = user_lookup(c, cfg->user, &c->host->group_add, a, &u, err);
 
+    if (r >= 0)
+        r = ctr_apparmor_profile(c, &apparmor, err);
     if (r < 0)
         return r;
+    p->apparmor_profile = arena_strdup(a, apparmor);
     p->terminal = cfg->tty;
     if (c->host->console_size.n == 2 && c->host->console_size.v[0] > 0) {
         p->console_size = arena_new(a, struct oci_box);

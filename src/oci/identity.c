@@ -15,6 +15,7 @@
 
 #include "base/auto.h"
 #include "base/io.h"
+#include "kern/apparmor.h"
 #include "kern/rlimit.h"
 #include "kern/rootfs.h"
 #include "kern/seccomp.h"
@@ -76,8 +77,12 @@ static int open_lsm(struct setup *s, struct err *err)
 {
     const char *profile = s->id->p->apparmor_profile;
 
-    if (str_empty(profile) || access("/sys/kernel/security/apparmor", F_OK) < 0)
+    if (str_empty(profile))
         return 0;
+    if (!apparmor_enabled())
+        return strcmp(profile, APPARMOR_UNCONFINED) == 0
+                   ? 0
+                   : err_invalid(err, "AppArmor profile %s: this machine has no AppArmor", profile);
     s->lsm_fd = open("/proc/self/attr/apparmor/exec", O_WRONLY | O_CLOEXEC);
     if (s->lsm_fd < 0)
         s->lsm_fd = open("/proc/self/attr/exec", O_WRONLY | O_CLOEXEC);
@@ -397,7 +402,10 @@ static int write_lsm(const struct setup *s, struct err *err)
         return 0;
     int n = snprintf(text, sizeof(text), "exec %s", s->id->p->apparmor_profile);
     if (n < 0 || write(s->lsm_fd, text, (size_t)n) < 0)
-        return err_sys(err, "apply the AppArmor profile %s", s->id->p->apparmor_profile);
+        return errno == ENOENT
+                   ? err_invalid(err, "AppArmor profile %s is not loaded",
+                                 s->id->p->apparmor_profile)
+                   : err_sys(err, "apply the AppArmor profile %s", s->id->p->apparmor_profile);
     return 0;
 }
 

@@ -95,6 +95,24 @@ def test_security_option_unknown(daemon):
     assert r.status in (400, 500) and "nope" in r.message
 
 
+def test_apparmor_where_there_is_none(daemon):
+    """As with docker a compose file that names a profile works there, but it is said."""
+    if os.path.exists("/sys/kernel/security/apparmor"):
+        pytest.skip("this kernel has AppArmor: tests/vm/test_apparmor.py")
+    api = daemon.api
+    for profile, warned in (("docker-default", True), ("unconfined", False)):
+        r = api.ok("POST", "/containers/create", {
+            "Image": "busybox", "Cmd": ["true"],
+            "HostConfig": {"SecurityOpt": ["apparmor=" + profile]}})
+        try:
+            assert any("AppArmor is not enabled" in w for w in r["Warnings"]) == warned, r
+            api.ok("POST", "/containers/%s/start" % r["Id"])
+            assert api.ok("GET", "/containers/%s/json" % r["Id"])["AppArmorProfile"] == ""
+        finally:
+            api.delete("/containers/" + r["Id"], force=1)
+    assert "name=apparmor" not in api.ok("GET", "/info")["SecurityOptions"]
+
+
 # ---- namespaces ----
 
 NAMESPACES = "for n in cgroup ipc mnt net pid uts; do readlink /proc/self/ns/$n; done"

@@ -341,3 +341,15 @@ def test_signal_dispositions_are_reset(box):
                         box.state, "run", "--bundle", str(box.bundle), "c"], capture_output=True,
                        text=True, timeout=box.seconds, preexec_fn=ignore_signal_32)
     assert [int(line.split()[1], 16) for line in p.stdout.splitlines()] == [0, 0], p
+
+
+# ---- AppArmor ----
+
+def test_a_profile_that_cannot_be_applied(box):
+    """Refused, whether the kernel has no AppArmor or no such profile; never run without."""
+    box.config["process"]["apparmorProfile"] = "cleat-test-missing"
+    r = box.run("id")
+    assert r.code != 0 and "AppArmor profile cleat-test-missing" in r.err, r
+    assert "is not loaded" in r.err or "this machine has no AppArmor" in r.err
+    box.config["process"]["apparmorProfile"] = "unconfined"
+    assert box.run("id").code == 0
