@@ -152,20 +152,20 @@ def debian_tar():
     if not shutil.which("debootstrap"):
         return None, "debootstrap is not installed"
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    made = subprocess.run(["debootstrap", "--variant=minbase", "--make-tarball=%s.pkgs" % path,
+    packages = path + ".pkgs.tgz"  # debootstrap goes by the name
+    made = subprocess.run(["debootstrap", "--variant=minbase", "--make-tarball=" + packages,
                            "bookworm", path + ".root"], capture_output=True, text=True,
                           preexec_fn=outside)
     if made.returncode == 0:
-        made = subprocess.run(["debootstrap", "--variant=minbase",
-                               "--unpack-tarball=%s.pkgs" % path, "bookworm", path + ".root"],
-                              capture_output=True, text=True)
+        made = subprocess.run(["debootstrap", "--variant=minbase", "--unpack-tarball=" + packages,
+                               "bookworm", path + ".root"], capture_output=True, text=True)
     if made.returncode == 0:
         made = subprocess.run(["tar", "-C", path + ".root", "--numeric-owner", "--exclude=./dev/*",
                                "--exclude=./proc/*", "--exclude=./sys/*", "-cf", path + ".part",
                                "."], capture_output=True, text=True)
     shutil.rmtree(path + ".root", ignore_errors=True)
-    if os.path.exists(path + ".pkgs"):
-        os.unlink(path + ".pkgs")
+    if os.path.exists(packages):
+        os.unlink(packages)
     if made.returncode != 0:
         return None, "debootstrap failed: " + (made.stderr or made.stdout)[-300:]
     os.rename(path + ".part", path)
