@@ -38,18 +38,19 @@ static bool drain(struct http_req *req)
 }
 
 /* Closing with unread bytes makes the kernel reset the connection, and the client may lose the
- * reply it has not read yet. So: end our direction, and take what still comes for a while. */
+ * reply (or the reason why TLS failed) that it has not read yet. So: end our direction, and take
+ * what still comes for a while. */
 static void linger(struct http_conn *c)
 {
     int64_t until = mono_ns() + LINGER_MS * NS_PER_MS;
     char junk[4096];
 
-    if (stream_shutdown(c->s) < 0)
+    if ((c->s ? stream_shutdown(c->s) : shutdown(c->fd, SHUT_WR)) < 0)
         return;
     for (int64_t left; (left = until - mono_ns()) > 0;) {
         struct pollfd p = {.fd = c->fd, .events = POLLIN};
         if (poll(&p, 1, (int)(left / NS_PER_MS) + 1) <= 0 ||
-            stream_read(c->s, junk, sizeof(junk)) <= 0)
+            recv(c->fd, junk, sizeof(junk), 0) <= 0) /* whatever it is, also under TLS */
             return;
     }
 }
@@ -178,6 +179,7 @@ void conn_serve(void *conn)
     bool first = true;
 
     if (c->tls && !c->s && shake_hands(c, NULL) < 0) {
+        linger(c);
         conn_close(c);
         return;
     }

@@ -61,7 +61,7 @@ int h1_read_head(struct h1_in *in, size_t *ret_n, struct err *err)
         bool begun = h1_in_len(in) > 0;
         ssize_t got = fill(in);
         if (got < 0)
-            return err_no(err, (int)got, "read from peer");
+            return stream_read_err(in->s, (int)got, err);
         if (got == 0)
             return begun ? err_invalid(err, "connection closed within a message head")
                          : err_no(err, ENODATA, "connection closed");
@@ -99,7 +99,7 @@ static int read_line(struct h1_in *in, char *line, size_t *ret_len, struct err *
         }
         ssize_t got = fill(in);
         if (got < 0)
-            return err_no(err, (int)got, "read from peer");
+            return stream_read_err(in->s, (int)got, err);
         if (got == 0)
             return err_no(err, ENODATA, "connection closed within a body");
     }

@@ -301,6 +301,14 @@ static bool fd_wanted(const char *want, int fd, const char *name)
     return str_empty(want) || str_eq(want, "*") || str_eq(want, number) || str_eq(want, name);
 }
 
+static bool is_unix(int fd)
+{
+    int domain = 0;
+    socklen_t len = sizeof(domain);
+
+    return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 && domain == AF_UNIX;
+}
+
 /* Sockets passed by systemd: sd_listen_fds(3). */
 static int listen_passed(struct http_server *s, const char *want, struct tls_ctx *tls,
                          struct err *err)
@@ -320,7 +328,7 @@ static int listen_passed(struct http_server *s, const char *want, struct tls_ctx
             continue;
         if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 || fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
             return err_sys(err, "prepare passed socket %d", fd);
-        int r = add_listener(s, fd, tls, true, "", err);
+        int r = add_listener(s, fd, is_unix(fd) ? NULL : tls, true, "", err);
         if (r < 0)
             return r;
         used++;

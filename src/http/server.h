@@ -80,7 +80,8 @@ int http_server_new(const struct http_server_opts *opts, struct http_server **re
  * @addr: "unix:///path", "tcp://host:port", "fd://" (all sockets systemd passed), "fd://3",
  *   "fd://name"
  * @mode, @gid: of a unix socket; gid -1 leaves the group
- * @tls: for TCP; NULL: plain. Stays the caller's and must outlive the server.
+ * @tls: for TCP (also of sockets that were passed); NULL: plain. Stays the caller's and must
+ * outlive the server.
  */
 int http_server_listen(struct http_server *s, const char *addr, unsigned mode, int gid,
                        struct tls_ctx *tls, struct err *err) MUST;

@@ -17,8 +17,9 @@ struct stream_ops {
     ssize_t (*read)(struct stream *s, void *p, size_t n);        /* bytes, 0 at the end, -errno */
     ssize_t (*write)(struct stream *s, const void *p, size_t n); /* bytes > 0, or -errno */
     int (*shutdown)(struct stream *s);                           /* no more writes */
-    bool (*pending)(struct stream *s); /* decrypted bytes wait that poll(2) cannot see */
-    void (*free)(struct stream *s);    /* frees @s; the descriptor is closed by stream_free() */
+    bool (*pending)(struct stream *s);    /* decrypted bytes wait that poll(2) cannot see */
+    const char *(*why)(struct stream *s); /* the last failure in words; NULL: errno says all */
+    void (*free)(struct stream *s);       /* frees @s; the descriptor is closed by stream_free() */
 };
 
 struct stream {
@@ -32,6 +33,8 @@ struct stream *stream_from_fd(int fd);
 void stream_free(struct stream *s);
 /** stream_read() - Return: bytes, 0 at the end, -errno (EINTR is retried). */
 ssize_t stream_read(struct stream *s, void *p, size_t n) MUST;
+/** stream_read_err() - what a failed stream_read() means, filled into @err. Return: @r. */
+int stream_read_err(struct stream *s, int r, struct err *err);
 /** stream_write() - all @n bytes; Return: 0 or -errno; never raises SIGPIPE. */
 int stream_write(struct stream *s, const void *p, size_t n) MUST;
 /** stream_shutdown() - end of our direction; the other one stays open. */

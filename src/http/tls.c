@@ -51,7 +51,8 @@
     X(X509_VERIFY_PARAM_set1_ip_asc)                                                               \
     X(ERR_get_error)                                                                               \
     X(ERR_clear_error)                                                                             \
-    X(ERR_error_string_n)
+    X(ERR_error_string_n)                                                                          \
+    X(ERR_reason_error_string)
 
 struct ssl_api {
     void *lib;
@@ -70,6 +71,7 @@ struct tls_stream {
     struct stream base;
     const struct ssl_api *api;
     SSL *ssl;
+    const char *why; /* static text of OpenSSL's, such as an alert of the peer's */
 };
 
 static int load_api(struct ssl_api *api, struct err *err)
@@ -190,7 +192,8 @@ static ssize_t result(struct tls_stream *t, int n)
     case SSL_ERROR_SYSCALL:
         return saved ? -saved : -ECONNRESET;
     default:
-        return -ECONNRESET;
+        t->why = t->api->ERR_reason_error_string(t->api->ERR_get_error());
+        return -EPROTO;
     }
 }
 
@@ -230,6 +233,11 @@ static bool tls_pending(struct stream *s)
     return tls_of(s)->api->SSL_pending(tls_of(s)->ssl) > 0;
 }
 
+static const char *tls_why(struct stream *s)
+{
+    return tls_of(s)->why;
+}
+
 static void tls_free(struct stream *s)
 {
     tls_of(s)->api->ERR_clear_error();
@@ -242,6 +250,7 @@ static const struct stream_ops tls_ops = {
     .write = tls_write,
     .shutdown = tls_shutdown,
     .pending = tls_pending,
+    .why = tls_why,
     .free = tls_free,
 };
 

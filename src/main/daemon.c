@@ -111,7 +111,8 @@ static int listen_all(struct daemon *d, struct err *err)
             log_warn("%s: anybody who can reach this address is root on this machine: use "
                      "--tlsverify",
                      hosts->v[i]);
-        r = http_server_listen(d->server, hosts->v[i], 0660, gid, tcp ? d->tls : NULL, err);
+        bool local = str_starts(hosts->v[i], "unix://") != NULL;
+        r = http_server_listen(d->server, hosts->v[i], 0660, gid, local ? NULL : d->tls, err);
         if (r >= 0)
             log_info("API listens on %s", hosts->v[i]);
     }
