@@ -46,6 +46,8 @@ static int check_descriptor(const struct oci_descriptor *d, struct err *err)
         return err_invalid(err, "invalid manifest: digest \"%.100s\"", d->digest);
     if (d->size < 0)
         return err_invalid(err, "invalid manifest: size of %s", d->digest);
+    if (!d->media_type)
+        return err_invalid(err, "invalid manifest: no media type for %s", d->digest);
     return 0;
 }
 

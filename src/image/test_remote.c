@@ -64,6 +64,8 @@ TEST(what_is_ambiguous_or_no_image_is_refused)
         {"{\"schemaVersion\":2,\"config\":{\"mediaType\":\"" MEDIA_OCI_CONFIG "\",\"digest\":\"" D
          "\",\"size\":99999999}}",
          "", "99999999 bytes", E2BIG},
+        {"{\"schemaVersion\":2,\"config\":{\"digest\":\"" D "\",\"size\":2}}", "", "no media type",
+         EINVAL},
         {"[]", "", "invalid manifest", EINVAL},
         {"", "", "invalid manifest", EINVAL},
     };
