@@ -10,7 +10,7 @@ struct api {
 
 /* One table per resource; searched in this order. */
 extern const struct http_routes container_routes, exec_routes, image_routes, network_routes,
-    volume_routes, system_routes;
+    volume_routes, system_routes, distribution_routes;
 
 #define ROUTES(NAME, TABLE)                                                                        \
     const struct http_routes NAME = {TABLE, sizeof(TABLE) / sizeof((TABLE)[0])}
@@ -27,6 +27,8 @@ int api_progress(struct http_resp *resp, const struct progress_message *m, struc
 /** api_progress_end() - end the stream; @r: how the work ended. Before the first object an error is
  * the reply, behind it the last object. */
 int api_progress_end(struct http_resp *resp, int r, struct err *err) MUST;
+/** api_search() - stands in the table of images, whose names would match it. */
+http_handler api_search;
 /** api_pull() - POST /images/create?fromImage=... */
 http_handler api_pull;
 /** api_seconds() - query parameter of a time-out: *ret points to @store when it was given. */

@@ -109,3 +109,48 @@ int api_pull(struct api *api, struct http_req *req, struct http_resp *resp, stru
 
     return api_progress_end(resp, r, err);
 }
+
+/* ---- login, search, inspection ---- */
+
+static int post_auth(struct api *api, struct http_req *req, struct http_resp *resp, struct err *err)
+{
+    struct auth_config auth = {0};
+    struct auth_response out = {0};
+    int r = http_body_json(req, &auth_config_type, &auth, err);
+
+    if (r >= 0)
+        r = registry_login(api->engine, &auth, http_client_gone_fd(req), http_arena(req), &out,
+                           err);
+    return r < 0 ? r : http_reply_json(resp, 200, &auth_response_type, &out);
+}
+
+int api_search(struct api *api, struct http_req *req, struct http_resp *resp, struct err *err)
+{
+    struct filters f = {0};
+    struct search_results list = {0};
+    int64_t limit = 0;
+    int r = api_filters(req, &f, err);
+
+    if (r >= 0)
+        r = http_query_i64(req, "limit", &limit, err);
+    if (r >= 0)
+        r = registry_search(api->engine, str_or(http_query(req, "term"), ""), limit, &f,
+                            auth_of(req), http_client_gone_fd(req), http_arena(req), &list, err);
+    return r < 0 ? r : api_reply_list(req, resp, &search_result_type, (void **)list.v, list.n);
+}
+
+static int get_distribution(struct api *api, struct http_req *req, struct http_resp *resp,
+                            struct err *err)
+{
+    struct distribution_inspect out = {0};
+    int r = registry_inspect(api->engine, http_param(req, "name"), auth_of(req),
+                             http_client_gone_fd(req), http_arena(req), &out, err);
+
+    return r < 0 ? r : http_reply_json(resp, 200, &distribution_inspect_type, &out);
+}
+
+static const struct http_route table[] = {
+    {"POST", "/auth", post_auth, 0, 0},
+    {"GET", "/distribution/{name:.*}/json", get_distribution, API(1, 30), 0},
+};
+ROUTES(distribution_routes, table);

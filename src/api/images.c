@@ -198,7 +198,7 @@ static int get_several(struct api *api, struct http_req *req, struct http_resp *
 
 static const struct http_route table[] = {
     {"GET", "/images/json", get_list, 0, 0},
-    {"GET", "/images/search", api_not_built, 0, 0},
+    {"GET", "/images/search", api_search, 0, 0},
     {"GET", "/images/get", get_several, 0, 0},
     {"POST", "/images/load", post_load, 0, 0},
     {"POST", "/images/create", post_create, 0, 0},
@@ -209,7 +209,6 @@ static const struct http_route table[] = {
     {"POST", "/images/{name:.*}/tag", post_tag, 0, 0},
     {"POST", "/images/{name:.*}/push", api_not_built, 0, 0},
     {"DELETE", "/images/{name:.*}", delete_one, 0, 0},
-    {"GET", "/distribution/{name:.*}/json", api_not_built, 0, 0},
     {"POST", "/build", api_not_built, 0, 0},
     {"POST", "/build/prune", api_not_built, 0, 0},
 };

@@ -141,7 +141,6 @@ static const struct http_route table[] = {
     {"GET", "/version", get_version, 0, 0},
     {"GET", "/events", get_events, 0, 0},
     {"GET", "/system/df", get_df, API(1, 25), 0},
-    {"POST", "/auth", api_not_built, 0, 0},
     {"POST", "/session", api_not_built, 0, 0},
     {"POST", "/grpc", api_not_built, 0, 0},
     {"GET", "/plugins", api_not_built, 0, 0},

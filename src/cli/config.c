@@ -9,6 +9,7 @@
 #include "base/base64.h"
 #include "base/io.h"
 #include "cli/cli.h"
+#include "cli/creds.h"
 #include "wire/system.h"
 
 /*
@@ -227,30 +228,38 @@ static const struct json *auth_entry(struct cli *cli, const char *registry)
     return e ? e : json_get(auths, arena_printf(&cli->arena, "https://%s/v1/", registry));
 }
 
-const char *config_auth(struct cli *cli, const char *reference)
+/* What config.json itself holds. */
+static void auth_of_file(struct cli *cli, const char *registry, struct auth_config *ret)
 {
-    auto_buf struct buf text = BUF_INIT, user = BUF_INIT, out = BUF_INIT;
-    const char *registry = registry_of(cli, reference);
+    auto_buf struct buf user = BUF_INIT;
     const struct json *e = auth_entry(cli, registry);
     const char *token = json_str(e, "identitytoken"), *auth = json_str(e, "auth");
-    struct json_w w = {.out = &text};
 
-    json_w_obj(&w);
     if (!str_empty(token)) {
-        json_w_key(&w, "identitytoken");
-        json_w_str(&w, token);
+        ret->identity_token = arena_strdup(&cli->arena, token);
     } else if (auth && base64_decode(auth, strlen(auth), &user) == 0 && user.len > 0) {
         char *colon = strchr(user.data, ':');
-        json_w_key(&w, "username");
-        json_w_strn(&w, user.data, colon ? (size_t)(colon - user.data) : user.len);
-        json_w_key(&w, "password");
-        json_w_str(&w, colon ? colon + 1 : "");
+        size_t n = colon ? (size_t)(colon - user.data) : user.len;
+        ret->username = arena_strndup(&cli->arena, user.data, n);
+        ret->password = arena_strdup(&cli->arena, colon ? colon + 1 : "");
     }
-    if (e) {
-        json_w_key(&w, "serveraddress");
-        json_w_str(&w, registry);
-    }
-    json_w_end_obj(&w);
+}
+
+const char *config_auth(struct cli *cli, const char *reference)
+{
+    auto_buf struct buf text = BUF_INIT, out = BUF_INIT;
+    char *registry = registry_of(cli, reference);
+    const char *helper = creds_helper(cli, registry);
+    struct auth_config auth = {0};
+    struct err e = {0};
+
+    if (!helper)
+        auth_of_file(cli, registry, &auth);
+    else if (creds_get(helper, registry, &cli->arena, &auth, &e) < 0)
+        fprintf(stderr, "WARNING: %s\n", e.msg); /* as docker: without them it may work, too */
+    if (auth.username || auth.identity_token)
+        auth.server_address = registry;
+    json_encode(&auth_config_type, &auth, &text);
     base64_encode(text.data, text.len, true, &out);
     return arena_strdup(&cli->arena, buf_str(&out));
 }
@@ -264,7 +273,7 @@ static void put_auth(struct json_w *w, const struct auth_config *a)
     if (!str_empty(a->identity_token)) {
         json_w_key(w, "identitytoken");
         json_w_str(w, a->identity_token);
-    } else {
+    } else if (!str_empty(a->username)) {
         buf_printf(&plain, "%s:%s", a->username, a->password);
         base64_encode(plain.data, plain.len, false, &text);
         json_w_key(w, "auth");
@@ -298,7 +307,15 @@ int config_store_auth(struct cli *cli, const char *registry, const struct auth_c
     struct json_w w = {.out = &text};
     char *path = arena_printf(&cli->arena, "%s/config.json", cli->config.dir);
     const struct json *root = cli->config.root;
+    const char *helper = creds_helper(cli, registry);
+    const struct auth_config elsewhere = {0};
 
+    if (helper) { /* it keeps the secret, the file only knows that there is one */
+        int r = creds_store(helper, registry, auth, err);
+        if (r < 0)
+            return r;
+        auth = auth ? &elsewhere : NULL;
+    }
     if (!auth && !json_get(json_get(root, "auths"), registry))
         return 0;
     json_w_obj(&w);

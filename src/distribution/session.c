@@ -292,9 +292,9 @@ static struct dist_reply *reply_new(const struct dist_session *s, const struct e
     reply->endpoint = (size_t)(e - s->endpoints.v);
     reply->mirror = e->mirror;
     reply->url = call->place ? call->place->url : e->base;
-    reply->url.target = call->place
-                            ? arena_strdup(&reply->mem, call->place->url.target)
-                            : arena_printf(&reply->mem, "%sv2/%s", e->base.target, call->path);
+    reply->url.target = call->place ? arena_strdup(&reply->mem, call->place->url.target)
+                                    : arena_printf(&reply->mem, "%s%s%s", e->base.target,
+                                                   str_or(call->version, "v2/"), call->path);
     return reply;
 }
 
@@ -373,7 +373,7 @@ static int be_patient(struct dist_session *s, struct http_reply *reply, unsigned
 static int send_often(struct dist_session *s, struct endpoint *e, const struct dist_call *call,
                       struct dist_reply **ret, struct err *err)
 {
-    unsigned tries = call->body_fn || e->mirror ? 1 : dist_tries(s);
+    unsigned tries = call->body_fn || call->once || e->mirror ? 1 : dist_tries(s);
 
     for (unsigned n = 1;; n++) {
         struct err why = {0};

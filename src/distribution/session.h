@@ -47,7 +47,9 @@ struct dist_place {
 struct dist_call {
     const char *method;
     const char *path;               /* behind "/v2/", escaped: "library/busybox/manifests/latest" */
+    const char *version;            /* NULL: "v2/"; search is "v1/" */
     const struct dist_place *place; /* instead of @path */
+    bool once;                      /* not to be sent again by itself: it may have been done */
     struct strv scopes;             /* "repository:library/busybox:pull" */
     struct strmap headers;
     const void *body; /* @body_len bytes, or NULL */

@@ -18,6 +18,7 @@
 #include "wire/exec.h"
 #include "wire/filters.h"
 #include "wire/image.h"
+#include "wire/registry.h"
 #include "wire/system.h"
 
 #include <stdbool.h>
@@ -216,3 +217,19 @@ typedef int (*img_progress)(void *arg, const struct transfer_event *e, struct er
 int img_pull(struct engine *e, const char *name, const char *tag, const char *platform,
              const struct auth_config *auth, int gone_fd, img_progress fn, void *arg,
              struct err *err) MUST;
+/** registry_login() - are these credentials good? Their registry is @auth->server_address. */
+int registry_login(struct engine *e, const struct auth_config *auth, int gone_fd, struct arena *a,
+                   struct auth_response *ret, struct err *err) MUST;
+
+struct search_results {
+    struct search_result **v;
+    size_t n;
+};
+/** registry_search() - @limit: 0 for the usual 25. */
+int registry_search(struct engine *e, const char *term, int64_t limit, const struct filters *f,
+                    const struct auth_config *auth, int gone_fd, struct arena *a,
+                    struct search_results *ret, struct err *err) MUST;
+/** registry_inspect() - what a name means in its registry, without pulling it. */
+int registry_inspect(struct engine *e, const char *name, const struct auth_config *auth,
+                     int gone_fd, struct arena *a, struct distribution_inspect *ret,
+                     struct err *err) MUST;
