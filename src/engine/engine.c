@@ -163,6 +163,21 @@ static void sweep_trash(struct engine *e, const char *name)
     sweep_tree(e->trash_fd, name);
 }
 
+static int open_cgroups(struct engine *e, struct err *err)
+{
+    struct err why = {0};
+    int r = cgroup_host_open(&e->cgroups, err);
+
+    if (r < 0)
+        return r;
+    r = cgroup_host_make_room(e->cgroups, &why);
+    if (r > 0)
+        log_info("moved the processes of the root cgroup to /init, to limit containers beside it");
+    else if (r < 0) /* containers without limits will do */
+        log_warn("%s", why.msg);
+    return 0;
+}
+
 static int bring_up(struct engine *e, struct err *err)
 {
     int r = open_dirs(e, err);
@@ -174,7 +189,7 @@ static int bring_up(struct engine *e, struct err *err)
     if (r >= 0)
         r = registries_new(e->conf, &e->registries, err);
     if (r >= 0)
-        r = cgroup_host_open(&e->cgroups, err);
+        r = open_cgroups(e, err);
     if (r >= 0)
         r = open_network(e, err);
     if (r >= 0)

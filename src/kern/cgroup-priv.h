@@ -73,6 +73,8 @@ int cg_read_u64(struct cgroup *cg, enum cg_ctl ctl, const char *file, uint64_t *
                 struct err *err) MUST;
 /** cg_key() - value of "key value" in a flat keyed file's text. Return: 0 or -ENOENT. */
 int cg_key(const char *text, const char *key, uint64_t *ret) MUST;
+/** cg_has_word() - is @word one of the words of @text? */
+bool cg_has_word(const char *text, const char *word);
 /** cg_next_line() - cut the next line off *text; NULL at the end. Empty lines are skipped. */
 char *cg_next_line(char **text);
 

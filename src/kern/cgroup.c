@@ -251,6 +251,21 @@ int cg_write_hier(struct cgroup *cg, int i, const char *file, const char *text, 
     return 0;
 }
 
+static int no_controller(enum cg_ctl ctl, bool v2, const char *where, struct err *err)
+{
+    return err_as(err, ERR_INVALID, EOPNOTSUPP, "%s has no cgroup controller \"%s\"", where,
+                  cg_ctl_name(ctl, v2));
+}
+
+/* On v2 the file of a controller is missing where some group above does not hand it down. */
+static bool handed_down(struct cgroup *cg, int i, enum cg_ctl ctl)
+{
+    auto_buf struct buf text = BUF_INIT;
+
+    return cg_read_hier(cg, i, "cgroup.controllers", &text, NULL) < 0 ||
+           cg_has_word(buf_str(&text), cg_ctl_name(ctl, true));
+}
+
 int cg_write(struct cgroup *cg, enum cg_ctl ctl, const char *file, struct err *err, const char *fmt,
              ...)
 {
@@ -259,14 +274,16 @@ int cg_write(struct cgroup *cg, enum cg_ctl ctl, const char *file, struct err *e
     va_list ap;
 
     if (i < 0)
-        return err_as(err, ERR_INVALID, EOPNOTSUPP, "this machine has no cgroup controller \"%s\"",
-                      cg_ctl_name(ctl, cg->host->mode == CGROUP_V2));
+        return no_controller(ctl, cg->host->mode == CGROUP_V2, "this machine", err);
     va_start(ap, fmt);
     int n = vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
     if (n < 0 || (size_t)n >= sizeof(text))
         return err_invalid(err, "value for %s is too long", file);
-    return cg_write_hier(cg, i, file, text, err);
+    int r = cg_write_hier(cg, i, file, text, err);
+    if (r == -ENOENT && cg->host->h[i].v2 && !handed_down(cg, i, ctl))
+        return no_controller(ctl, true, cg->path, err);
+    return r;
 }
 
 int cg_read_hier(struct cgroup *cg, int i, const char *file, struct buf *out, struct err *err)

@@ -121,6 +121,14 @@ enum cgroup_mode cgroup_host_mode(const struct cgroup_host *host);
 /** cgroup_host_has() - is the controller ("memory", "pids", "cpu", ...) there? */
 bool cgroup_host_has(const struct cgroup_host *host, const char *controller);
 
+/**
+ * cgroup_host_make_room() - let controllers be handed down from the root of what we see
+ * In a container of its own a daemon sees, as the root, a group that is not the machine's: there
+ * the kernel enables no controller while processes are in it, ours among them. They move to
+ * "/init". Return: 0, 1 when processes were moved; -errno when that cannot be (a read-only tree).
+ */
+int cgroup_host_make_room(struct cgroup_host *host, struct err *err) MUST;
+
 /* ---- one group ---- */
 
 struct cgroup;

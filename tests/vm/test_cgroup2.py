@@ -3,7 +3,10 @@ in eBPF, freezing, out-of-memory, and containers that make groups of their own."
 import ctypes
 import json
 import os
+import shlex
 import struct
+import subprocess
+import sys
 
 import pytest
 
@@ -228,6 +231,55 @@ def test_a_container_that_hands_controllers_down(daemon, run, execute):
     api.ok("POST", "/containers/%s/kill" % cid)
     api.ok("POST", "/containers/%s/wait" % cid)
     cleat.until(lambda: not os.path.exists(group(daemon, cid)), what="the group is gone")
+
+
+# ---- a daemon that is itself in a cgroup namespace ----
+
+IN_NAMESPACE = """
+mkdir %(group)s && echo 0 >%(group)s/cgroup.procs || exit 3
+exec unshare --cgroup --mount sh -c '
+    umount -l %(root)s && mount -t cgroup2 cgroup2 %(root)s && cat /proc/self/cgroup &&
+    exec "$0" "$@"'
+"""
+
+
+def test_a_daemon_in_a_container():
+    """The root that it sees is a group with processes, and must hand controllers down all the
+    same. These tests run there once more."""
+    if os.environ.get("CLEAT_TEST_NESTED"):
+        pytest.skip("this is the inner run")
+    top = "%s/cleat-nested-%d" % (ROOT, os.getpid())
+    script = IN_NAMESPACE.strip() % {"group": top, "root": ROOT} + " " + shlex.join([
+        sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short",
+        "-k", "limits or update or memory or exec_sees or hands_controllers", __file__])
+    with open(ROOT + "/cgroup.subtree_control", "w", encoding="utf-8") as f:
+        f.write("+memory +cpu +pids +cpuset +io")
+    env = {k: v for k, v in os.environ.items() if k != "CLEAT_TEST_SANDBOX"}
+    p = subprocess.run(["sh", "-c", script], capture_output=True, text=True,
+                       env={**env, "CLEAT_TEST_NESTED": "1"})
+    for group, _, _ in os.walk(top, topdown=False):
+        cleat.until(lambda g=group: "populated 0" in open(g + "/cgroup.events").read())
+        os.rmdir(group)
+    assert p.returncode == 0, p.stdout[-3000:] + p.stderr[-1000:]
+    assert "0::/\n" in p.stdout and " passed" in p.stdout and "skipped" not in p.stdout
+
+
+def test_a_limit_that_nobody_hands_down(daemon, make):
+    """A parent that is somebody's own group, with processes: said clearly, nothing is left."""
+    parent = "cleat-busy-%d" % os.getpid()
+    os.mkdir("%s/%s" % (ROOT, parent))
+    with subprocess.Popen(["sleep", "1000"]) as p:
+        try:
+            with open("%s/%s/cgroup.procs" % (ROOT, parent), "w", encoding="utf-8") as f:
+                f.write(str(p.pid))
+            cid = make(Cmd=["true"], HostConfig={"CgroupParent": "/" + parent, "Memory": 64 << 20})
+            r = daemon.api.post("/containers/%s/start" % cid)
+            assert r.status == 400 and 'has no cgroup controller "memory"' in r.message, r
+            assert not [e for e in os.scandir("%s/%s" % (ROOT, parent)) if e.is_dir()]
+        finally:
+            p.kill()
+    cleat.until(lambda: "populated 0" in open("%s/%s/cgroup.events" % (ROOT, parent)).read())
+    os.rmdir("%s/%s" % (ROOT, parent))
 
 
 # ---- devices ----
