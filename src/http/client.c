@@ -434,7 +434,7 @@ static int call_server(struct http_client *c, const struct http_call *call, bool
 
     if (!call->body_fn && (s = take_kept(c))) {
         int r = exchange(c, s, call, upgrade, ret, NULL);
-        if (!stale(r))
+        if (!stale(r) || call->once)
             return r < 0 ? err_no(err, r, "talk to the server") : r;
     }
     int r = dial(c, &s, err);

@@ -32,6 +32,7 @@ struct http_call {
     http_body_fn *body_fn; /* sent chunked, when @body is NULL */
     void *body_arg;
     const char *content_type;
+    bool once;          /* never sent again, not even when a kept connection turns out dead */
     bool sized;         /* @body_fn gives exactly @body_size bytes: sent with Content-Length */
     uint64_t body_size; /* fewer are an error (-ENODATA), and the connection is cut */
 };

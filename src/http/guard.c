@@ -86,6 +86,13 @@ static bool guard_pending(struct stream *s)
     return guard_of(s)->below->ops->pending(guard_of(s)->below);
 }
 
+static const char *guard_why(struct stream *s)
+{
+    const struct stream_ops *ops = guard_of(s)->below->ops;
+
+    return ops->why ? ops->why(guard_of(s)->below) : NULL;
+}
+
 static void guard_free(struct stream *s)
 {
     guard_of(s)->below->ops->free(guard_of(s)->below);
@@ -97,6 +104,7 @@ static const struct stream_ops guard_ops = {
     .write = guard_write,
     .shutdown = guard_shutdown,
     .pending = guard_pending,
+    .why = guard_why,
     .free = guard_free,
 };
 

@@ -164,8 +164,10 @@ void conn_park(struct http_conn *c)
         h1_in_done(&c->in); /* idle connections hold no buffer */
     c->scan = 0;
     pthread_mutex_lock(&c->server->lock);
-    set_state(c, CONN_IDLE);
     bool stopping = c->server->stopping;
+    if (!stopping) /* else still active until it is closed: http_server_free() must not do it, too
+                    */
+        set_state(c, CONN_IDLE);
     pthread_mutex_unlock(&c->server->lock);
     if (stopping) {
         conn_close(c);
