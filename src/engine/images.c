@@ -388,13 +388,34 @@ static int untag(struct engine *e, const struct image_row *row, const char *full
                  struct img_deleted *ret, struct err *err)
 {
     char *shown = familiar(full, a);
-    int r = image_tag_delete(e->images, full, err);
+    int r = strchr(full, '@') ? image_digest_delete(e->images, full, err)
+                              : image_tag_delete(e->images, full, err);
 
     if (r < 0)
         return r;
     img_event(e, "untag", row->id, shown, NULL);
     deleted(a, ret, shown, NULL);
     return 0;
+}
+
+/* Of the names by digest those go whose repository has no tag left; @gone is the tag that went,
+ * NULL when all did. */
+static int untag_digests(struct engine *e, const struct image_row *row, const char *gone,
+                         struct arena *a, struct img_deleted *ret, struct err *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; r >= 0 && i < row->digests.n; i++) {
+        const char *name = row->digests.v[i];
+        size_t n = strcspn(name, "@");
+        bool named = gone && (strncmp(gone, name, n) != 0 || gone[n] != ':');
+        for (size_t k = 0; gone && k < row->tags.n; k++)
+            named |= strcmp(row->tags.v[k], gone) != 0 && strncmp(row->tags.v[k], name, n) == 0 &&
+                     row->tags.v[k][n] == ':';
+        if (!named)
+            r = untag(e, row, name, a, ret, err);
+    }
+    return r;
 }
 
 /* Return: the container that keeps the image from being removed, or NULL. */
@@ -484,9 +505,13 @@ int img_remove(struct engine *e, const char *name, bool force, bool noprune, str
         if (r < 0)
             return r;
         reference_default_tag(&ref);
+        if (*ref.digest)
+            ref.tag[0] = '\0'; /* the digest alone decides */
         (void)reference_text(&ref, full);
-        if (row.tags.n > 1)
-            return untag(e, &row, full, a, ret, err);
+        if (row.tags.n > 1 || (*ref.digest && row.tags.n + row.digests.n > 1)) {
+            r = untag(e, &row, full, a, ret, err);
+            return r < 0 || *ref.digest ? r : untag_digests(e, &row, full, a, ret, err);
+        }
     } else if (row.tags.n > 1 && !force) {
         return err_conflict(err,
                             "conflict: unable to delete %.12s (must be forced) - image is "
@@ -496,6 +521,8 @@ int img_remove(struct engine *e, const char *name, bool force, bool noprune, str
     r = check_unused(e, &row, force, by_name, name, err);
     for (size_t i = 0; r >= 0 && i < row.tags.n; i++)
         r = untag(e, &row, row.tags.v[i], a, ret, err);
+    if (r >= 0)
+        r = untag_digests(e, &row, NULL, a, ret, err);
     auto_ctr struct container *user = user_of(e, row.id, false);
     if (r < 0 || (user && by_name))
         return r; /* forced: the name goes, the image stays for its containers */
