@@ -29,8 +29,8 @@ int api_progress(struct http_resp *resp, const struct progress_message *m, struc
 int api_progress_end(struct http_resp *resp, int r, struct err *err) MUST;
 /** api_search() - stands in the table of images, whose names would match it. */
 http_handler api_search;
-/** api_pull() - POST /images/create?fromImage=... */
-http_handler api_pull;
+/** api_pull() - POST /images/create?fromImage=...; api_push() - POST /images/{name}/push */
+http_handler api_pull, api_push;
 /** api_seconds() - query parameter of a time-out: *ret points to @store when it was given. */
 int api_seconds(struct http_req *req, const char *key, int64_t *store, int64_t **ret,
                 struct err *err) MUST;

@@ -110,6 +110,14 @@ int api_pull(struct api *api, struct http_req *req, struct http_resp *resp, stru
     return api_progress_end(resp, r, err);
 }
 
+int api_push(struct api *api, struct http_req *req, struct http_resp *resp, struct err *err)
+{
+    int r = img_push(api->engine, http_param(req, "name"), http_query(req, "tag"), auth_of(req),
+                     http_client_gone_fd(req), tell, resp, err);
+
+    return api_progress_end(resp, r, err);
+}
+
 /* ---- login, search, inspection ---- */
 
 static int post_auth(struct api *api, struct http_req *req, struct http_resp *resp, struct err *err)

@@ -207,7 +207,7 @@ static const struct http_route table[] = {
     {"GET", "/images/{name:.*}/history", get_history, 0, 0},
     {"GET", "/images/{name:.*}/get", get_one, 0, 0},
     {"POST", "/images/{name:.*}/tag", post_tag, 0, 0},
-    {"POST", "/images/{name:.*}/push", api_not_built, 0, 0},
+    {"POST", "/images/{name:.*}/push", api_push, 0, 0},
     {"DELETE", "/images/{name:.*}", delete_one, 0, 0},
     {"POST", "/build", api_not_built, 0, 0},
     {"POST", "/build/prune", api_not_built, 0, 0},

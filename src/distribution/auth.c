@@ -183,7 +183,7 @@ static int parse_token(struct auth *au, const char *text, size_t len, const char
         return err_wrap(err, r, "answer of the token server");
     const char *token = str_or(json_str(j, "token"), json_str(j, "access_token"));
     if (str_empty(token) || strlen(token) > TOKEN_MAX || token[strcspn(token, "\r\n")])
-        return err_as(err, ERR_UNAVAILABLE, EPROTO,
+        return err_as(err, ERR_UNAVAILABLE, EBADMSG,
                       "authorization server did not include a token "
                       "in the response");
     if (json_i64(json_get(j, "expires_in"), &life) < 0 || life < LIFE_S || life > 86400)

@@ -15,13 +15,14 @@ static const struct code {
     int status;
     enum err_kind kind;
     int no;
+    const char *means; /* for an answer without words, as that of a HEAD */
 } codes[] = {
-    {"UNAUTHORIZED", 401, ERR_UNAUTHORIZED, EKEYREJECTED},
-    {"DENIED", 403, ERR_DENIED, EACCES},
-    {"MANIFEST_UNKNOWN", 404, ERR_NOT_FOUND, ENOENT},
-    {"BLOB_UNKNOWN", 0, ERR_NOT_FOUND, ENOENT},
-    {"NAME_UNKNOWN", 0, ERR_NOT_FOUND, ENOMEDIUM},
-    {"TOOMANYREQUESTS", 429, ERR_UNAVAILABLE, EDQUOT},
+    {"UNAUTHORIZED", 401, ERR_UNAUTHORIZED, EKEYREJECTED, "authentication required"},
+    {"DENIED", 403, ERR_DENIED, EACCES, "requested access to the resource is denied"},
+    {"MANIFEST_UNKNOWN", 404, ERR_NOT_FOUND, ENOENT, "manifest unknown"},
+    {"BLOB_UNKNOWN", 0, ERR_NOT_FOUND, ENOENT, "blob unknown to registry"},
+    {"NAME_UNKNOWN", 0, ERR_NOT_FOUND, ENOMEDIUM, "repository name not known to registry"},
+    {"TOOMANYREQUESTS", 429, ERR_UNAVAILABLE, EDQUOT, "too many requests"},
 };
 
 static const struct code *code_of(const char *name, int status)
@@ -86,9 +87,6 @@ int dist_refused(struct http_reply *r, const char *host, struct err *err)
     if (*said && (name || !c))
         return err_as(err, kind, no, "%s", said);
     if (c)
-        return err_as(err, kind, no, "%s: %s", words(&a, c->name),
-                      *said                   ? said
-                      : c->no == EKEYREJECTED ? "authentication required"
-                                              : "refused");
+        return err_as(err, kind, no, "%s: %s", words(&a, c->name), *said ? said : c->means);
     return err_as(err, kind, no, "unexpected status %d from %s", status, host);
 }

@@ -172,7 +172,8 @@ unsigned dist_tries(const struct dist_session *s)
 bool dist_transient(int r)
 {
     return r == -ECONNRESET || r == -ECONNREFUSED || r == -EPIPE || r == -ETIMEDOUT ||
-           r == -ENODATA || r == -EHOSTUNREACH || r == -ENETUNREACH || r == -ECONNABORTED;
+           r == -EPROTO /* TLS that ends without saying so */ || r == -ENODATA ||
+           r == -EHOSTUNREACH || r == -ENETUNREACH || r == -ECONNABORTED;
 }
 
 int dist_pause(struct dist_session *s, unsigned n, struct err *err)
@@ -217,13 +218,13 @@ static int next_url(const struct url *from, struct http_reply *reply, struct are
     const char *location = http_reply_header(reply, "Location");
 
     if (str_empty(location))
-        return err_as(err, ERR_UNAVAILABLE, EPROTO, "redirect without a location from %s",
+        return err_as(err, ERR_UNAVAILABLE, EBADMSG, "redirect without a location from %s",
                       from->host);
     int r = url_resolve(from, location, a, ret, err);
     if (r < 0)
         return err_wrap(err, r, "redirect from %s", from->host);
     if (from->https && !ret->https)
-        return err_as(err, ERR_UNAVAILABLE, EPROTO,
+        return err_as(err, ERR_UNAVAILABLE, EBADMSG,
                       "refusing a redirect from https to http: %s -> %s", from->host, ret->host);
     ret->user = NULL;
     return 0;
@@ -242,7 +243,8 @@ static int send_to(struct dist_session *s, const struct endpoint *e, const struc
                           .body_arg = call->body_arg,
                           .sized = call->body_fn != NULL,
                           .body_size = call->body_size,
-                          .content_type = call->content_type};
+                          .content_type = call->content_type,
+                          .once = call->once};
 
     if (authorization && url_same_origin(u, &e->base)) {
         c.headers = (struct strmap){0};
@@ -498,7 +500,7 @@ int dist_reply_place(const struct dist_reply *r, struct arena *a, struct dist_pl
     struct dist_place p = {.endpoint = r->endpoint};
 
     if (str_empty(location))
-        return err_as(err, ERR_UNAVAILABLE, EPROTO, "the registry named no place for the upload");
+        return err_as(err, ERR_UNAVAILABLE, EBADMSG, "the registry named no place for the upload");
     int rc = url_resolve(&r->url, location, a, &p.url, err);
     if (rc < 0)
         return err_wrap(err, rc, "place of the upload");
@@ -508,7 +510,7 @@ int dist_reply_place(const struct dist_reply *r, struct arena *a, struct dist_pl
         p.url.port = r->url.port;
     }
     if (r->url.https && !p.url.https)
-        return err_as(err, ERR_UNAVAILABLE, EPROTO, "refusing to upload to %s without TLS",
+        return err_as(err, ERR_UNAVAILABLE, EBADMSG, "refusing to upload to %s without TLS",
                       p.url.host);
     p.url.user = NULL;
     p.url.target = arena_strdup(a, p.url.target);

@@ -76,7 +76,8 @@ int64_t dist_reply_length(const struct dist_reply *r); /* as announced, or -1 */
 /** dist_reply_read(), dist_reply_all() - as http_reply_read() and http_reply_all(). */
 ssize_t dist_reply_read(struct dist_reply *r, void *p, size_t n, struct err *err) MUST;
 int dist_reply_all(struct dist_reply *r, size_t limit, struct buf *out, struct err *err) MUST;
-/** dist_reply_place() - what its Location names; the URL lives in @a. -EPROTO: none, or elsewhere.
+/** dist_reply_place() - what its Location names; the URL lives in @a. -EBADMSG: none, or one
+ * without TLS.
  */
 int dist_reply_place(const struct dist_reply *r, struct arena *a, struct dist_place *ret,
                      struct err *err) MUST;

@@ -217,6 +217,9 @@ typedef int (*img_progress)(void *arg, const struct transfer_event *e, struct er
 int img_pull(struct engine *e, const char *name, const char *tag, const char *platform,
              const struct auth_config *auth, int gone_fd, img_progress fn, void *arg,
              struct err *err) MUST;
+/** img_push() - @tag: NULL or "" if @name has one; none at all pushes all tags that are here. */
+int img_push(struct engine *e, const char *name, const char *tag, const struct auth_config *auth,
+             int gone_fd, img_progress fn, void *arg, struct err *err) MUST;
 /** registry_login() - are these credentials good? Their registry is @auth->server_address. */
 int registry_login(struct engine *e, const struct auth_config *auth, int gone_fd, struct arena *a,
                    struct auth_response *ret, struct err *err) MUST;

@@ -170,6 +170,20 @@ static void say_waiting(void *ctx)
     (void)!tell(j, "Waiting", 0, NULL); /* a client that is gone is noticed by who waits */
 }
 
+/* A layer that we have: if it is known to be this very blob, another place of it is known now. */
+static int note_place(struct layer_job *j, struct err *err)
+{
+    auto_arena struct arena a = ARENA_INIT;
+    struct layer_blob row;
+    int r = layer_blob_get(j->p->s, j->d->digest, &a, &row, NULL);
+
+    if (r < 0)
+        return r == -ENOENT ? 0 : err_no(err, r, "look for blob %s", j->d->digest);
+    if (strcmp(row.diff_id, j->diff_id) != 0)
+        return 0;
+    return layer_blob_set(j->p->s, &row, j->p->o->ref->name, 0, err);
+}
+
 /* Known here: then it is held, and nothing is fetched. */
 static bool have_layer(struct layer_job *j)
 {
@@ -183,8 +197,10 @@ static int do_layer(struct layer_job *j, struct err *err)
 
     if (has_failed(j->p))
         return err_no(err, ECANCELED, "another layer failed");
-    if (have_layer(j))
-        return tell(j, "Already exists", 0, err);
+    if (have_layer(j)) {
+        int r = note_place(j, err);
+        return r < 0 ? r : tell(j, "Already exists", 0, err);
+    }
     int r = tell(j, "Pulling fs layer", 0, err);
     if (r >= 0)
         r = transfer_begin(t, TRANSFER_DOWN, j->d->digest, say_waiting, j, j->p->o->gone_fd, err);

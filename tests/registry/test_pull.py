@@ -202,3 +202,24 @@ def test_images_of_skopeo(daemon, plain, cli, name, tmp_path):
         digest, _ = plain.manifest(name, "%s-%s" % (compress, fmt))
         assert daemon.api.ok("GET", "/images/%s/json" % ref)["RepoDigests"] == \
             ["%s/%s@%s" % (plain.host, name, digest)]
+
+
+def test_remove_by_name_and_digest(daemon, plain, cli, name):
+    """The last tag of a repository takes its digests along; a digest alone can be removed."""
+    parts = layers(name)
+    digest, image = plain.put_image(name, "latest", parts)
+    ref = "%s/%s" % (plain.host, name)
+    pull(daemon.api, ref)
+    cli.ok("tag", ref, "other-" + name)
+    out = cli.ok("rmi", ref)
+    assert out.splitlines() == ["Untagged: %s:latest" % ref, "Untagged: %s@%s" % (ref, digest)]
+    shown = daemon.api.ok("GET", "/images/%s/json" % image)
+    assert shown["RepoTags"] == ["other-%s:latest" % name] and shown["RepoDigests"] == []
+    pull(daemon.api, ref, digest)
+    assert cli.ok("rmi", "%s@%s" % (ref, digest)).splitlines() == [
+        "Untagged: %s@%s" % (ref, digest)]
+    out = cli.ok("rmi", "other-" + name).splitlines()
+    assert out[0] == "Untagged: other-%s:latest" % name and "Deleted: " + image in out
+    pull(daemon.api, ref, digest)
+    out = cli.ok("rmi", "%s@%s" % (ref, digest)).splitlines()
+    assert out[:2] == ["Untagged: %s@%s" % (ref, digest), "Deleted: " + image]

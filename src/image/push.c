@@ -1,0 +1,221 @@
+#include "image/push.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/failpoint.h"
+#include "distribution/upload.h"
+#include "image/push-priv.h"
+#include "image/store.h"
+#include "store/blobs.h"
+#include "store/db.h"
+
+int push_tell(struct push *p, const struct transfer_event *e, struct err *err)
+{
+    (void)pthread_mutex_lock(&p->lock);
+    int r = p->failed;
+    if (r >= 0)
+        r = p->o->tell(p->o->ctx, e, &p->err);
+    if (r < 0 && err)
+        *err = p->err;
+    p->failed = r < 0 ? r : 0;
+    (void)pthread_mutex_unlock(&p->lock);
+    return r < 0 ? r : 0;
+}
+
+static int say(struct push *p, const char *id, const char *status, struct err *err)
+{
+    struct transfer_event e = {.id = id, .status = status};
+
+    return push_tell(p, &e, err);
+}
+
+/* ---- what is to be pushed ---- */
+
+static int find_image(struct push *p, struct err *err)
+{
+    char name[REF_TEXT_MAX + 1], shown[REF_TEXT_MAX + 1];
+    int r = image_by_tag(p->s, reference_text(p->o->ref, name), p->a, &p->row, err);
+
+    if (r == -ENOENT)
+        return err_not_found(err, "tag does not exist: %s", reference_familiar(p->o->ref, shown));
+    if (r < 0)
+        return r;
+    lease_add(p->lease, p->row.id);
+    if (p->row.manifest)
+        lease_add(p->lease, p->row.manifest);
+    for (size_t i = 0; i < p->row.layers.n; i++)
+        lease_add(p->lease, p->row.layers.v[i]);
+    return 0;
+}
+
+/* The manifest by which the image came, if there is one and it can be read. */
+static void find_origin(struct push *p)
+{
+    auto_buf struct buf text = BUF_INIT;
+    struct dist_manifest doc = {.media_type = ""};
+
+    if (!p->row.manifest || blob_read(p->s, p->row.manifest, &text, NULL) < 0)
+        return;
+    doc.text = arena_strndup(p->a, buf_str(&text), text.len);
+    doc.len = text.len;
+    (void)snprintf(doc.digest, sizeof(doc.digest), "%s", p->row.manifest);
+    struct remote_manifest m;
+    if (remote_manifest_check(&doc, p->a, &m, NULL) >= 0 && !m.index &&
+        str_eq(m.man.config->digest, p->row.id))
+        p->came = m;
+}
+
+/* ---- the manifest ---- */
+
+static bool as_it_came(const struct push *p)
+{
+    const struct oci_manifest *man = &p->came.man;
+
+    if (!p->came.doc.text || man->layers.n != p->row.layers.n)
+        return false;
+    for (size_t i = 0; i < man->layers.n; i++)
+        if (strcmp(man->layers.v[i]->digest, p->layers[i].digest) != 0)
+            return false;
+    return true;
+}
+
+static bool is_zstd(const char *media_type)
+{
+    return str_ends(media_type, "zstd");
+}
+
+/* Docker's media types know no zstd; OCI's do. */
+static bool want_oci(const struct push *p)
+{
+    if (p->came.doc.text && strcmp(p->came.doc.media_type, MEDIA_OCI_MANIFEST) == 0)
+        return true;
+    for (size_t i = 0; i < p->row.layers.n; i++)
+        if (is_zstd(p->layers[i].media_type))
+            return true;
+    return false;
+}
+
+static char *layer_type(const struct oci_descriptor *d, bool oci, struct arena *a)
+{
+    bool gzip = str_ends(d->media_type, "gzip");
+
+    if (oci)
+        return arena_printf(a, "%s%s", MEDIA_OCI_LAYER,
+                            gzip                     ? "+gzip"
+                            : is_zstd(d->media_type) ? "+zstd"
+                                                     : "");
+    return arena_printf(a, "application/vnd.docker.image.rootfs.diff.tar%s", gzip ? ".gzip" : "");
+}
+
+static void new_manifest(struct push *p, size_t config_len, struct dist_manifest *ret)
+{
+    auto_buf struct buf text = BUF_INIT;
+    bool oci = want_oci(p);
+    struct oci_descriptor config = {
+        .media_type = arena_strdup(p->a, oci ? MEDIA_OCI_CONFIG : MEDIA_DOCKER_CONFIG),
+        .digest = p->row.id,
+        .size = (int64_t)config_len};
+    struct oci_manifest man = {
+        .schema_version = 2,
+        .media_type = arena_strdup(p->a, oci ? MEDIA_OCI_MANIFEST : MEDIA_DOCKER_MANIFEST),
+        .config = &config};
+
+    for (size_t i = 0; i < p->row.layers.n; i++) {
+        p->layers[i].media_type = layer_type(&p->layers[i], oci, p->a);
+        arena_push(p->a, man.layers) = &p->layers[i];
+    }
+    json_encode(&oci_manifest_type, &man, &text);
+    ret->text = arena_strndup(p->a, buf_str(&text), text.len);
+    ret->len = text.len;
+    ret->media_type = man.media_type;
+    sha256_of(ret->text, ret->len, ret->digest);
+}
+
+/* ---- afterwards ---- */
+
+/* The name by digest that the image has now. An image that was made here gets this manifest, so
+ * that the next push elsewhere sends the same; one that came by another keeps that. */
+static int record(struct push *p, const struct dist_manifest *m, struct err *err)
+{
+    const char *name = arena_printf(p->a, "%s@%s", p->o->ref->name, m->digest);
+    struct db *db = image_store_db(p->s);
+    int r = blob_put(p->s, m->text, m->len, p->lease, NULL, err);
+
+    if (r < 0 || (r = db_begin(db, err)) < 0)
+        return r;
+    auto_tx struct db *tx = db;
+    r = image_digest_set(p->s, name, p->row.id, err);
+    if (r >= 0 && !p->came.doc.text)
+        r = image_manifest_set(p->s, p->row.id, m->digest, err);
+    return r < 0 ? r : db_commit(&tx, err);
+}
+
+static int finish(struct push *p, const struct dist_manifest *m, struct err *err)
+{
+    const char *tag = p->o->ref->tag;
+    struct transfer_event aux = {.aux_tag = tag, .digest = m->digest, .total_b = m->len};
+    int r =
+        say(p, NULL, arena_printf(p->a, "%s: digest: %s size: %zu", tag, m->digest, m->len), err);
+
+    return r < 0 ? r : push_tell(p, &aux, err);
+}
+
+static int push_documents(struct push *p, struct dist_manifest *m, struct err *err)
+{
+    auto_buf struct buf config = BUF_INIT;
+    int r = blob_read(p->s, p->row.id, &config, err);
+
+    if (r >= 0)
+        r = dist_upload_blob(p->o->session, p->repo, config.data, config.len, err);
+    if (r < 0)
+        return err_wrap(err, r, "config of the image");
+    FAIL_POINT("image.push.config", err);
+    if (as_it_came(p))
+        *m = p->came.doc;
+    else
+        new_manifest(p, config.len, m);
+    return dist_manifest_put(p->o->session, p->repo, p->o->ref->tag, m, err);
+}
+
+static int push(struct push *p, char ret_digest[DIGEST_LEN + 1], struct err *err)
+{
+    struct dist_manifest m = {0};
+
+    FAIL_POINT("image.push.before", err);
+    int r = find_image(p, err);
+    if (r < 0)
+        return r;
+    find_origin(p);
+    r = push_layers(p, err);
+    if (r < 0)
+        return r;
+    FAIL_POINT("image.push.layers", err);
+    r = push_documents(p, &m, err);
+    if (r < 0)
+        return r;
+    FAIL_POINT("image.push.pushed", err);
+    r = record(p, &m, err);
+    if (r < 0)
+        return r;
+    FAIL_POINT("image.push.after", err);
+    if (ret_digest)
+        memcpy(ret_digest, m.digest, sizeof(m.digest));
+    return finish(p, &m, err);
+}
+
+int image_push(struct image_store *s, const struct push_options *o, char ret_digest[DIGEST_LEN + 1],
+               struct err *err)
+{
+    auto_arena struct arena a = ARENA_INIT;
+    struct push p = {.s = s, .o = o, .a = &a, .lease = lease_new(s)};
+
+    p.repo = o->ref->name + o->ref->domain_len + 1;
+    p.registry = arena_strndup(&a, o->ref->name, o->ref->domain_len + 1);
+    (void)pthread_mutex_init(&p.lock, NULL);
+    int r = push(&p, ret_digest, err);
+    lease_free(p.lease);
+    (void)pthread_mutex_destroy(&p.lock);
+    return r;
+}

@@ -1,0 +1,33 @@
+/*
+ * docker push: an image of the store into a registry. Layers are kept unpacked, so their compressed
+ * bytes are made anew; but what the registry has already, in this repository or another one, is
+ * not sent. If it has all the blobs by which the image once came, the very manifest of then is
+ * pushed, and the image keeps its digest.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "base/hash.h"
+#include "image/reference.h"
+#include "image/transfers.h"
+
+struct image_store;
+struct dist_session;
+
+struct push_options {
+    struct dist_session *session; /* that may write to the registry of the name */
+    struct transfers *transfers;
+    const struct reference *ref; /* with a tag */
+    int gone_fd;
+    transfer_tell tell;
+    void *ctx;
+};
+
+/**
+ * image_push() - push one tag; blocks, and tells of its progress
+ * @ret_digest: of the manifest; may be NULL
+ * Return: 0; -ENOENT (not found) with Docker's words: no such tag here; errors of the registry as
+ *   in distribution/error.h; -EBADMSG: a layer on disk is not what it was; -ECANCELED; -errno.
+ */
+int image_push(struct image_store *s, const struct push_options *o, char ret_digest[DIGEST_LEN + 1],
+               struct err *err) MUST;
