@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -203,6 +204,17 @@ int addr_connect(const struct addr *a, struct err *err)
     return addr_connect_within(a, 0, -1, err);
 }
 
+/* A killed daemon's child that was on its way to exec keeps the socket open, and a connect still
+ * works; but who had called listen(2) is no more. */
+static bool listener_is_dead(int fd)
+{
+    struct ucred who = {0};
+    socklen_t len = sizeof(who);
+
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) == 0 && who.pid > 0 &&
+           kill(who.pid, 0) < 0 && errno == ESRCH;
+}
+
 /* Remove the file of a socket nobody serves any more. */
 static int clear_stale(const struct addr *a, struct err *err)
 {
@@ -213,7 +225,7 @@ static int clear_stale(const struct addr *a, struct err *err)
     if (!S_ISSOCK(st.st_mode))
         return err_no(err, EADDRINUSE, "%s exists and is no socket", a->path);
     auto_close int fd = connect_unix(a, NULL);
-    if (fd >= 0)
+    if (fd >= 0 && !listener_is_dead(fd))
         return err_no(err, EADDRINUSE, "listen on %s", a->path);
     if (unlink(a->path) < 0 && errno != ENOENT)
         return err_sys(err, "remove stale socket %s", a->path);

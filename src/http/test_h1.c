@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <sys/socket.h>
 
+#include "base/io.h"
 #include "base/str.h"
 #include "http/addr.h"
 #include "http/h1.h"
@@ -255,4 +256,29 @@ TEST(addresses)
     CHECK_INT(addr_parse("tcp://[::1", 0, &a, &e), -EINVAL);
     CHECK_INT(addr_parse("tcp://x/path", 0, &a, &e), -EINVAL);
     CHECK_INT(addr_parse("unix://", 0, &a, &e), -EINVAL);
+}
+
+/* A killed server leaves its file, and its child may hold the socket open a moment longer. */
+TEST(a_dead_listener_is_replaced_and_a_living_one_is_not)
+{
+    char dir[] = "/tmp/cleat-addr-XXXXXX", text[64];
+    struct addr a = {0};
+    struct err e = {0};
+    int pair[2], held = -1;
+    size_t n = 1;
+
+    CHECK(mkdtemp(dir) != NULL && socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) == 0);
+    (void)snprintf(text, sizeof(text), "unix://%s/s", dir);
+    CHECK_OK(addr_parse(text, 0, &a, &e));
+    pid_t pid = fork();
+    if (pid == 0) {
+        int fd = addr_listen(&a, 0600, -1, NULL);
+        _exit(fd < 0 || fds_send(pair[1], "x", 1, &fd, 1) < 0);
+    }
+    CHECK(waitpid(pid, NULL, 0) == pid && fds_recv(pair[0], text, 1, &held, &n) == 1 && n == 1);
+    int first = addr_listen(&a, 0600, -1, &e);
+    CHECK_OK(first);
+    CHECK_INT(addr_listen(&a, 0600, -1, &e), -EADDRINUSE);
+    CHECK(unlink(a.path) == 0 && rmdir(dir) == 0);
+    CHECK(close(first) == 0 && close(held) == 0 && close(pair[0]) == 0 && close(pair[1]) == 0);
 }
