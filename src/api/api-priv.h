@@ -10,7 +10,7 @@ struct api {
 
 /* One table per resource; searched in this order. */
 extern const struct http_routes container_routes, exec_routes, image_routes, network_routes,
-    volume_routes, system_routes, distribution_routes;
+    volume_routes, system_routes, distribution_routes, file_routes;
 
 #define ROUTES(NAME, TABLE)                                                                        \
     const struct http_routes NAME = {TABLE, sizeof(TABLE) / sizeof((TABLE)[0])}
@@ -29,6 +29,9 @@ int api_progress(struct http_resp *resp, const struct progress_message *m, struc
 int api_progress_end(struct http_resp *resp, int r, struct err *err) MUST;
 /** api_search() - stands in the table of images, whose names would match it. */
 http_handler api_search;
+/** api_read_body(), api_write() - a request's body as the engine reads, a reply as it writes. */
+ssize_t api_read_body(void *req, void *p, size_t n, struct err *err) MUST;
+int api_write(void *resp, const void *p, size_t n, struct err *err) MUST;
 /** api_pull() - POST /images/create?fromImage=...; api_push() - POST /images/{name}/push */
 http_handler api_pull, api_push;
 /** api_seconds() - query parameter of a time-out: *ret points to @store when it was given. */

@@ -367,12 +367,7 @@ static const struct http_route table[] = {
     {"GET", "/containers/{id}/top", get_top, 0, 0},
     {"GET", "/containers/{id}/logs", get_logs, 0, 0},
     {"GET", "/containers/{id}/stats", get_stats, 0, 0},
-    {"GET", "/containers/{id}/changes", api_not_built, 0, 0},
-    {"GET", "/containers/{id}/export", api_not_built, 0, 0},
     {"GET", "/containers/{id}/attach/ws", api_not_built, 0, 0},
-    {"GET", "/containers/{id}/archive", api_not_built, 0, 0},
-    {"HEAD", "/containers/{id}/archive", api_not_built, 0, 0},
-    {"PUT", "/containers/{id}/archive", api_not_built, 0, 0},
     {"POST", "/containers/{id}/start", post_start, 0, 0},
     {"POST", "/containers/{id}/stop", post_stop, 0, 0},
     {"POST", "/containers/{id}/restart", post_restart, 0, 0},
@@ -385,6 +380,5 @@ static const struct http_route table[] = {
     {"POST", "/containers/{id}/wait", post_wait, 0, 0},
     {"POST", "/containers/{id}/attach", post_attach, 0, 0},
     {"DELETE", "/containers/{id}", delete_one, 0, 0},
-    {"POST", "/commit", api_not_built, 0, 0},
 };
 ROUTES(container_routes, table);

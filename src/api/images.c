@@ -81,9 +81,14 @@ static int post_prune(struct api *api, struct http_req *req, struct http_resp *r
 
 /* ---- streams ---- */
 
-static ssize_t read_body(void *arg, void *p, size_t n, struct err *err)
+ssize_t api_read_body(void *req, void *p, size_t n, struct err *err)
 {
-    return http_body_read(arg, p, n, err);
+    return http_body_read(req, p, n, err);
+}
+
+int api_write(void *resp, const void *p, size_t n, struct err *err)
+{
+    return http_resp_write(resp, p, n, err);
 }
 
 int api_progress(struct http_resp *resp, const struct progress_message *m, struct err *err)
@@ -129,7 +134,7 @@ int api_progress_end(struct http_resp *resp, int r, struct err *err)
 
 static int post_load(struct api *api, struct http_req *req, struct http_resp *resp, struct err *err)
 {
-    return api_progress_end(resp, img_load(api->engine, read_body, req, say_stream, resp, err),
+    return api_progress_end(resp, img_load(api->engine, api_read_body, req, say_stream, resp, err),
                             err);
 }
 
@@ -148,18 +153,14 @@ static int post_create(struct api *api, struct http_req *req, struct http_resp *
     if (strcmp(src, "-") != 0)
         return err_as(err, ERR_NOT_IMPLEMENTED, ENOSYS,
                       "importing from a URL is not built yet: send the archive itself");
-    int r = img_import(api->engine, read_body, req, http_query(req, "repo"), http_query(req, "tag"),
-                       http_query(req, "message"), &changes, http_arena(req), &id, err);
+    int r =
+        img_import(api->engine, api_read_body, req, http_query(req, "repo"), http_query(req, "tag"),
+                   http_query(req, "message"), &changes, http_arena(req), &id, err);
     if (r >= 0) {
         struct progress_message m = {.status = id};
         r = api_progress(resp, &m, err);
     }
     return api_progress_end(resp, r, err);
-}
-
-static int write_tar(void *arg, const void *p, size_t n, struct err *err)
-{
-    return http_resp_write(arg, p, n, err);
 }
 
 static int save(struct api *api, struct http_resp *resp, const struct strv *names, struct err *err)
@@ -170,7 +171,7 @@ static int save(struct api *api, struct http_resp *resp, const struct strv *name
     if (r >= 0)
         r = http_resp_start(resp, 200, "application/x-tar", err);
     if (r >= 0)
-        r = img_save(api->engine, names, write_tar, resp, err);
+        r = img_save(api->engine, names, api_write, resp, err);
     return r < 0 ? r : http_resp_end(resp, err);
 }
 

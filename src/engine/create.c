@@ -115,8 +115,7 @@ static void merge_command(struct container_config *c, const struct container_con
     }
 }
 
-static void merge_image(struct arena *a, struct container_config *c,
-                        const struct container_config *image)
+void config_merge(struct arena *a, struct container_config *c, const struct container_config *image)
 {
     if (str_empty(c->user))
         c->user = image->user;
@@ -389,7 +388,7 @@ static int build(struct engine *e, struct container *c, const struct container_c
     c->image_id = image.id;
     c->image_name = c->config->image;
     c->lowers = image.lowers;
-    merge_image(&c->mem, c->config, image.config);
+    config_merge(&c->mem, c->config, image.config);
     fill_defaults(e, c);
     r = check_config(c->config, err);
     if (r >= 0)

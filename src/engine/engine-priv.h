@@ -169,6 +169,16 @@ int ctr_wait_change(const struct watcher *w, int gone_fd, int timeout_ms);
 /** ctr_event() - publish with Docker's attributes; @extra: key, value, ..., NULL. */
 void ctr_event(struct container *c, const char *action, ...) __attribute__((__sentinel__));
 
+/** config_merge() - fill what @c leaves open from an image's config, by Docker's rules. */
+void config_merge(struct arena *a, struct container_config *c,
+                  const struct container_config *image);
+
+/* files.c */
+struct diff;
+/** ctr_diff_open() - the container's layer, and what lies below it. */
+int ctr_diff_open(struct container *c, struct arena *a, struct diff *ret, struct err *err) MUST;
+void ctr_diff_close(struct diff *d);
+
 /* save.c: containers and the catalog */
 int ctr_save_new(struct container *c, struct err *err) MUST;
 int ctr_save_state(struct container *c, struct err *err) MUST; /* lock held */

@@ -135,6 +135,50 @@ int ctr_logs_check(struct engine *e, const char *id, struct err *err) MUST;
 int ctr_logs(struct engine *e, const char *id, const struct logs_opts *o, int gone_fd, logs_fn fn,
              void *arg, struct err *err) MUST;
 
+/* ---- a container's files ---- */
+
+/* Where bytes come from and go to; 0 ends the input, negative is an error. */
+typedef ssize_t (*img_read)(void *arg, void *p, size_t n, struct err *err);
+typedef int (*img_write)(void *arg, const void *p, size_t n, struct err *err);
+
+struct ctr_changes {
+    struct filesystem_change **v;
+    size_t n;
+};
+int ctr_changes(struct engine *e, const char *id, struct arena *a, struct ctr_changes *ret,
+                struct err *err) MUST;
+/**
+ * ctr_copy_out_open() - find a file in a container, to look at it or to copy it
+ * @path: in the container; its last component is not followed unless "/" or "/." is behind it
+ * Return: 0 with *ret_stat in @a; "Could not find the file ..." of kind not found.
+ */
+struct ctr_copy;
+int ctr_copy_out_open(struct engine *e, const char *id, const char *path, struct arena *a,
+                      struct ctr_copy **ret, struct path_stat *ret_stat, struct err *err) MUST;
+/** ctr_copy_out() - as a tar. ctr_copy_free(): NULL is fine. */
+int ctr_copy_out(struct ctr_copy *copy, img_write write, void *arg, struct err *err) MUST;
+void ctr_copy_free(struct ctr_copy *copy);
+struct copy_in_opts {
+    bool keep_dirs; /* nothing that is no directory replaces one, nor the reverse */
+    bool to_user;   /* it will belong to the user that the container runs as, if one is set */
+};
+/** ctr_copy_in() - unpack a tar, compressed or not, in a directory of a container. */
+int ctr_copy_in(struct engine *e, const char *id, const char *path, const struct copy_in_opts *o,
+                img_read read, void *arg, struct err *err) MUST;
+/** ctr_export_check() - does it exist? Before any header. ctr_export(): all files as a tar. */
+int ctr_export_check(struct engine *e, const char *id, struct err *err) MUST;
+int ctr_export(struct engine *e, const char *id, img_write write, void *arg, struct err *err) MUST;
+
+struct commit_opts {
+    const char *repo, *tag, *comment, *author;
+    bool pause;                            /* while it is done */
+    struct strv changes;                   /* Dockerfile words */
+    const struct container_config *config; /* instead of the container's, or NULL */
+};
+/** ctr_commit() - an image of the container's layer upon its image. */
+int ctr_commit(struct engine *e, const char *id, const struct commit_opts *o, struct arena *a,
+               char **ret_id, struct err *err) MUST;
+
 /* ---- exec ---- */
 
 int exec_create(struct engine *e, const char *id, const struct exec_create_request *req,
@@ -188,9 +232,6 @@ int img_remove(struct engine *e, const char *name, bool force, bool noprune, str
 int img_prune(struct engine *e, const struct filters *f, struct arena *a,
               struct image_prune_response *ret, struct err *err) MUST;
 
-/* Where bytes come from and go to; 0 ends the input, negative is an error. */
-typedef ssize_t (*img_read)(void *arg, void *p, size_t n, struct err *err);
-typedef int (*img_write)(void *arg, const void *p, size_t n, struct err *err);
 /* A line for the user: "Loaded image: x". */
 typedef int (*img_say)(void *arg, const char *text, struct err *err);
 

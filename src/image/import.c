@@ -8,7 +8,6 @@
 #include "image/reference.h"
 #include "image/store.h"
 #include "image/unpack.h"
-#include "store/db.h"
 
 struct platform {
     char *os, *arch, *variant; /* variant may be NULL */
@@ -37,24 +36,6 @@ static int parse_platform(struct arena *a, const char *text, struct platform *re
     return 0;
 }
 
-/* The name it will get, "" for none. Docker wants no digest here. */
-static int parse_ref(const char *text, char out[REF_TEXT_MAX + 1], struct err *err)
-{
-    struct reference ref;
-
-    out[0] = '\0';
-    if (str_empty(text))
-        return 0;
-    int r = reference_parse(text, &ref, err);
-    if (r < 0)
-        return r;
-    if (ref.digest[0])
-        return err_invalid(err, "cannot import digest reference");
-    reference_default_tag(&ref);
-    reference_text(&ref, out);
-    return 0;
-}
-
 static void put_config(const struct platform *p, const struct import_options *opts,
                        struct oci_image_config *config, const char *diff_id, struct arena *a,
                        struct buf *out)
@@ -78,25 +59,6 @@ static void put_config(const struct platform *p, const struct import_options *op
     json_encode(&oci_image_type, &img, out);
 }
 
-static int create_and_tag(struct image_store *s, const struct buf *config, const char *name,
-                          struct lease *lease, char ret_id[DIGEST_LEN + 1], struct err *err)
-{
-    struct db *db = image_store_db(s);
-    char id[DIGEST_LEN + 1];
-    int r = db_begin(db, err);
-    if (r < 0)
-        return r;
-    auto_tx struct db *tx = db;
-    r = image_create(s, config->data, config->len, NULL, lease, id, err);
-    if (r >= 0 && *name)
-        r = image_tag_set(s, name, id, NULL, err);
-    if (r >= 0)
-        r = db_commit(&tx, err);
-    if (r >= 0)
-        memcpy(ret_id, id, sizeof(id));
-    return r;
-}
-
 static int import(struct image_store *s, struct source *body, const struct import_options *opts,
                   struct lease *lease, char ret_id[DIGEST_LEN + 1], struct err *err)
 {
@@ -109,7 +71,7 @@ static int import(struct image_store *s, struct source *body, const struct impor
 
     int r = parse_platform(&a, opts->platform, &p, err);
     if (r >= 0)
-        r = parse_ref(opts->ref, name, err);
+        r = image_new_name(opts->ref, name, err);
     if (r >= 0)
         r = changes_apply(&a, &opts->changes, &config, err);
     if (r >= 0)
@@ -118,7 +80,7 @@ static int import(struct image_store *s, struct source *body, const struct impor
         return r;
     FAIL_POINT("image.import.unpacked", err);
     put_config(&p, opts, &config, layer.diff_id, &a, &text);
-    return create_and_tag(s, &text, name, lease, ret_id, err);
+    return image_create_tagged(s, &text, NULL, name, lease, ret_id, err);
 }
 
 int image_import(struct image_store *s, struct source *body, const struct import_options *opts,

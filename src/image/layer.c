@@ -78,7 +78,8 @@ static int fill_stage(struct layer_stage *stage, struct source *tar, uint64_t *r
     if (r < 0)
         return r;
     FAIL_POINT("layer.unpack.before", err);
-    r = unpack_tar(tar, layer_stage_diff(stage), recipe, UNPACK_OVERLAY, ret_size, err);
+    struct unpack_options o = {.flags = UNPACK_OVERLAY, .watch = &recipe_watch, .watcher = recipe};
+    r = unpack_tar(tar, layer_stage_diff(stage), &o, ret_size, err);
     if (r < 0)
         return err_wrap(err, r, "Error processing tar file(exit status 1)"); /* Docker's words */
     FAIL_POINT("layer.unpack.after", err);

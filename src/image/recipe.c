@@ -24,6 +24,7 @@
 #include "base/mem.h"
 #include "image/beneath.h"
 #include "image/compress.h"
+#include "image/unpack.h"
 
 #define RECIPE "recipe"
 #define LOST "lost"
@@ -165,7 +166,7 @@ void recipe_writer_free(struct recipe_writer *w)
     free(w);
 }
 
-int recipe_raw(void *ctx, const void *p, size_t n, struct err *err)
+static int recipe_raw(void *ctx, const void *p, size_t n, struct err *err)
 {
     struct recipe_writer *w = ctx;
     const char *from = p;
@@ -182,8 +183,9 @@ int recipe_raw(void *ctx, const void *p, size_t n, struct err *err)
     return 0;
 }
 
-int recipe_file(struct recipe_writer *w, const char *path, uint64_t ino, struct err *err)
+static int recipe_file(void *writer, const char *path, uint64_t ino, struct err *err)
 {
+    struct recipe_writer *w = writer;
     size_t n = strlen(path);
     int r = flush_raw(w, err);
 
@@ -195,8 +197,9 @@ int recipe_file(struct recipe_writer *w, const char *path, uint64_t ino, struct 
     return put_op(w, 'F', n, NULL, path, n, err);
 }
 
-int recipe_extent(struct recipe_writer *w, uint64_t offset, uint64_t len, struct err *err)
+static int recipe_extent(void *writer, uint64_t offset, uint64_t len, struct err *err)
 {
+    struct recipe_writer *w = writer;
     int r = flush_raw(w, err);
 
     return r < 0 ? r : put_op(w, 'X', offset, &len, NULL, 0, err);
@@ -212,9 +215,9 @@ static int open_lost(struct recipe_writer *w, struct err *err)
     return w->lost_fd < 0 ? err_sys(err, "keep a replaced file") : 0;
 }
 
-int recipe_keep(struct recipe_writer *w, int dir_fd, const char *name, uint64_t ino,
-                struct err *err)
+static int recipe_keep(void *writer, int dir_fd, const char *name, uint64_t ino, struct err *err)
 {
+    struct recipe_writer *w = writer;
     char number[24];
 
     if (!w->known.size)
@@ -232,6 +235,8 @@ int recipe_keep(struct recipe_writer *w, int dir_fd, const char *name, uint64_t 
         return err_sys(err, "keep a replaced file");
     return 1;
 }
+
+const struct unpack_watch recipe_watch = {recipe_raw, recipe_file, recipe_extent, recipe_keep};
 
 int recipe_finish(struct recipe_writer *w, struct err *err)
 {

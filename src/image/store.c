@@ -159,6 +159,44 @@ int image_create(struct image_store *s, const char *config, size_t len, const ch
     return r;
 }
 
+int image_new_name(const char *text, char ret[REF_TEXT_MAX + 1], struct err *err)
+{
+    struct reference ref;
+
+    ret[0] = '\0';
+    if (str_empty(text))
+        return 0;
+    int r = reference_parse(text, &ref, err);
+    if (r < 0)
+        return r;
+    if (ref.digest[0])
+        return err_invalid(err, "cannot import digest reference");
+    reference_default_tag(&ref);
+    reference_text(&ref, ret);
+    return 0;
+}
+
+int image_create_tagged(struct image_store *s, const struct buf *config, const char *parent,
+                        const char *name, struct lease *lease, char ret_id[DIGEST_LEN + 1],
+                        struct err *err)
+{
+    struct db *db = image_store_db(s);
+    char id[DIGEST_LEN + 1];
+    int r = db_begin(db, err);
+
+    if (r < 0)
+        return r;
+    auto_tx struct db *tx = db;
+    r = image_create(s, config->data, config->len, parent, lease, id, err);
+    if (r >= 0 && *name)
+        r = image_tag_set(s, name, id, NULL, err);
+    if (r >= 0)
+        r = db_commit(&tx, err);
+    if (r >= 0)
+        memcpy(ret_id, id, sizeof(id));
+    return r;
+}
+
 /* ---- the product's own image ---- */
 
 static int put_in_buf(void *ctx, const void *p, size_t n, struct err *err)

@@ -5,8 +5,10 @@
 #pragma once
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/err.h"
 #include "image/manifest.h"
+#include "image/reference.h"
 #include "store/images.h"
 #include "store/store.h"
 
@@ -35,6 +37,14 @@ struct strv image_lowers(const struct image_row *row, struct arena *a);
  */
 int image_create(struct image_store *s, const char *config, size_t len, const char *parent,
                  struct lease *lease, char ret_id[DIGEST_LEN + 1], struct err *err) MUST;
+
+/** image_new_name() - the full name an image will get from what a user wrote, "" for none. Return:
+ * 0; -EINVAL, also for a digest, which nobody can choose. */
+int image_new_name(const char *text, char ret[REF_TEXT_MAX + 1], struct err *err) MUST;
+/** image_create_tagged() - image_create() and the name (of image_new_name()), both or neither. */
+int image_create_tagged(struct image_store *s, const struct buf *config, const char *parent,
+                        const char *name, struct lease *lease, char ret_id[DIGEST_LEN + 1],
+                        struct err *err) MUST;
 
 /**
  * image_builtin() - make sure that an image of one file exists under a name; for the product's own

@@ -25,8 +25,6 @@
 #include "base/str.h"
 #include "base/time.h"
 #include "image/beneath.h"
-#include "image/recipe.h"
-#include "image/tar.h"
 
 #define WHITEOUT ".wh."
 #define META ".wh..wh." /* of aufs; only the opaque mark means anything */
@@ -48,8 +46,7 @@ struct dir_time {
 struct unpacker {
     int root_fd;
     struct tar_reader *tar;
-    struct recipe_writer *recipe;
-    unsigned flags;
+    const struct unpack_options *opts;
     bool root; /* may change owners */
     struct parent parent, link_parent;
     struct arena scratch; /* of one entry */
@@ -60,6 +57,11 @@ struct unpacker {
     } dirs;
     uint64_t size;
 };
+
+static const struct unpack_watch *watch(const struct unpacker *u)
+{
+    return u->opts->watch;
+}
 
 /* ---- names ---- */
 
@@ -83,6 +85,14 @@ static char *clean(struct arena *a, const char *name)
     }
     parts.n = n;
     return n ? strv_join(a, &parts, "/") : arena_strdup(a, "");
+}
+
+/* The first component replaced, if that was asked for. */
+static char *renamed(struct unpacker *u, char *name)
+{
+    if (!u->opts->top || !name || !*name)
+        return name;
+    return arena_printf(&u->scratch, "%s%s", u->opts->top, strchrnul(name, '/'));
 }
 
 static char *join(struct arena *a, const char *dir, const char *name)
@@ -207,8 +217,8 @@ static int remove_at(struct unpacker *u, int dir_fd, const char *name, struct er
         return err_sys(err, "remove %s", name);
     if (S_ISDIR(st.st_mode))
         r = remove_below(u, dir_fd, name, err);
-    else if (S_ISREG(st.st_mode) && u->recipe)
-        r = recipe_keep(u->recipe, dir_fd, name, st.st_ino, err);
+    else if (S_ISREG(st.st_mode) && watch(u))
+        r = watch(u)->keep(u->opts->watcher, dir_fd, name, st.st_ino, err);
     if (r != 0)
         return r < 0 ? r : 0;
     if (unlinkat(dir_fd, name, S_ISDIR(st.st_mode) ? AT_REMOVEDIR : 0) < 0)
@@ -254,10 +264,20 @@ static void both_times(int64_t mtime_ns, struct timespec t[2])
     t[1] = t[0];
 }
 
+static uid_t owner(const struct unpacker *u, const struct tar_entry *e)
+{
+    return (uid_t)(u->opts->owner ? (uint64_t)(*u->opts->owner)[0] : e->uid);
+}
+
+static gid_t group(const struct unpacker *u, const struct tar_entry *e)
+{
+    return (gid_t)(u->opts->owner ? (uint64_t)(*u->opts->owner)[1] : e->gid);
+}
+
 /* Of a descriptor that was opened for reading or writing. */
 static int set_attributes(struct unpacker *u, int fd, const struct tar_entry *e, struct err *err)
 {
-    if (u->root && fchown(fd, (uid_t)e->uid, (gid_t)e->gid) < 0)
+    if (u->root && fchown(fd, owner(u, e), group(u, e)) < 0)
         return err_sys(err, "chown %s", e->name);
     int r = e->xattrs.n ? set_xattrs(fd, e, err) : 0;
     if (r < 0)
@@ -272,7 +292,7 @@ static int set_attributes_at(struct unpacker *u, const char *base, const struct 
     struct timespec t[2];
     int dir = u->parent.fd;
 
-    if (u->root && fchownat(dir, base, (uid_t)e->uid, (gid_t)e->gid, AT_SYMLINK_NOFOLLOW) < 0)
+    if (u->root && fchownat(dir, base, owner(u, e), group(u, e), AT_SYMLINK_NOFOLLOW) < 0)
         return err_sys(err, "chown %s", e->name);
     if (e->xattrs.n) {
         auto_close int fd = openat(dir, base, O_PATH | O_NOFOLLOW | O_CLOEXEC);
@@ -327,7 +347,7 @@ static int whiteout(struct unpacker *u, const char *base, struct err *err)
     const char *hidden = str_starts(base, WHITEOUT);
     int r = 0;
 
-    if (!(u->flags & UNPACK_OVERLAY) || !hidden)
+    if (!(u->opts->flags & UNPACK_OVERLAY) || !hidden)
         return 0;
     if (strcmp(base, OPAQUE) == 0)
         r = set_opaque_at(u->parent.fd, ".", err);
@@ -353,6 +373,11 @@ static int write_at(int fd, const uint8_t *p, size_t n, uint64_t offset, struct 
     return 0;
 }
 
+static int tell_extent(struct unpacker *u, uint64_t start, uint64_t end, struct err *err)
+{
+    return watch(u) ? watch(u)->extent(u->opts->watcher, start, end - start, err) : 0;
+}
+
 /* Runs of content that belong together become one extent of the recipe. */
 static int copy_content(struct unpacker *u, int fd, struct err *err)
 {
@@ -362,8 +387,8 @@ static int copy_content(struct unpacker *u, int fd, struct err *err)
     int r = 0;
 
     while (r >= 0 && (n = tar_data(u->tar, &p, &offset, err)) > 0) {
-        if (offset != end && u->recipe && end > start)
-            r = recipe_extent(u->recipe, start, end - start, err);
+        if (offset != end && end > start)
+            r = tell_extent(u, start, end, err);
         if (offset != end)
             start = offset;
         end = offset + (uint64_t)n;
@@ -372,7 +397,7 @@ static int copy_content(struct unpacker *u, int fd, struct err *err)
     }
     if (r < 0 || n < 0)
         return r < 0 ? r : (int)n;
-    return u->recipe && end > start ? recipe_extent(u->recipe, start, end - start, err) : 0;
+    return end > start ? tell_extent(u, start, end, err) : 0;
 }
 
 static int fill_file(struct unpacker *u, int fd, const char *base, const struct tar_entry *e,
@@ -382,10 +407,11 @@ static int fill_file(struct unpacker *u, int fd, const char *base, const struct 
     struct stat st;
     int r = 0;
 
-    if (e->stored && u->recipe) {
+    if (e->stored && watch(u)) {
         if (fstat(fd, &st) < 0)
             return err_sys(err, "stat %s", e->name);
-        r = recipe_file(u->recipe, join(&u->scratch, u->parent.path, base), st.st_ino, err);
+        r = watch(u)->file(u->opts->watcher, join(&u->scratch, u->parent.path, base), st.st_ino,
+                           err);
     }
     if (r >= 0)
         r = copy_content(u, fd, err);
@@ -423,6 +449,9 @@ static int put_dir(struct unpacker *u, const char *base, const struct tar_entry 
 
     if (fstatat(dir, base, &st, AT_SYMLINK_NOFOLLOW) == 0) {
         hidden = is_whiteout(&st); /* whited out and made anew: nothing of the lower one shows */
+        if (!S_ISDIR(st.st_mode) && (u->opts->flags & UNPACK_KEEP_DIRS))
+            return err_invalid(err, "cannot overwrite non-directory \"%s\" with directory \"%s\"",
+                               base, e->name);
         if (!S_ISDIR(st.st_mode))
             r = clear_way(u, base, err);
     }
@@ -451,7 +480,7 @@ static int put_symlink(struct unpacker *u, const char *base, const struct tar_en
 static int put_hardlink(struct unpacker *u, const char *base, const struct tar_entry *e,
                         struct err *err)
 {
-    char *target = clean(&u->scratch, e->link);
+    char *target = renamed(u, clean(&u->scratch, e->link));
 
     if (!target || !*target)
         return err_as(err, ERR_INVALID, EXDEV, "invalid hardlink \"%s\" -> \"%s\"", e->name,
@@ -494,6 +523,11 @@ static int put_by_type(struct unpacker *u, const char *base, const struct tar_en
 
     if (r != -EEXIST)
         return r;
+    struct stat st;
+    if ((u->opts->flags & UNPACK_KEEP_DIRS) &&
+        fstatat(u->parent.fd, base, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode))
+        return err_invalid(err, "cannot overwrite directory \"%s\" with non-directory \"%s\"", base,
+                           e->name);
     r = clear_way(u, base, err);
     return r < 0 ? r : put_functions[e->type](u, base, e, err);
 }
@@ -515,7 +549,7 @@ static int put_entry(struct unpacker *u, char *name, const struct tar_entry *e, 
 static int unpack_entry(struct unpacker *u, const struct tar_entry *e, struct err *err)
 {
     arena_done(&u->scratch);
-    char *name = clean(&u->scratch, e->name);
+    char *name = renamed(u, clean(&u->scratch, e->name));
 
     if (!name)
         return err_as(err, ERR_INVALID, EXDEV, "\"%s\" is outside of \"/\"", e->name);
@@ -524,7 +558,7 @@ static int unpack_entry(struct unpacker *u, const struct tar_entry *e, struct er
     if (!*name && e->type != TAR_DIR)
         return err_as(err, ERR_INVALID, EXDEV, "\"%s\" is no name of a file", e->name);
     if (!*name ||
-        ((u->flags & UNPACK_OVERLAY) && str_starts(name, META) && strcmp(name, OPAQUE) != 0))
+        ((u->opts->flags & UNPACK_OVERLAY) && str_starts(name, META) && strcmp(name, OPAQUE) != 0))
         return 0; /* the root itself, which Docker leaves as it is; metadata of aufs */
     u->size += e->size;
     return put_entry(u, name, e, err);
@@ -546,15 +580,17 @@ static int set_dir_times(struct unpacker *u, struct err *err)
     return 0;
 }
 
-int unpack_tar(struct source *s, int root_fd, struct recipe_writer *recipe, unsigned flags,
-               uint64_t *ret_size, struct err *err)
+int unpack_tar(struct source *s, int root_fd, const struct unpack_options *opts, uint64_t *ret_size,
+               struct err *err)
 {
-    auto_tar_reader struct tar_reader *tar = tar_reader_new(s, recipe ? recipe_raw : NULL, recipe);
+    static const struct unpack_options none = {0};
+    const struct unpack_options *o = opts ? opts : &none;
+    auto_tar_reader struct tar_reader *tar =
+        tar_reader_new(s, o->watch ? o->watch->raw : NULL, o->watcher);
     struct unpacker u = {.root_fd = root_fd,
                          .tar = tar,
-                         .recipe = recipe,
-                         .flags = flags,
-                         .root = geteuid() == 0,
+                         .opts = o,
+                         .root = geteuid() == 0 && !(o->flags & UNPACK_NO_OWNER),
                          .parent = {.fd = -1},
                          .link_parent = {.fd = -1}};
     const struct tar_entry *e = NULL;

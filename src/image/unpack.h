@@ -8,28 +8,51 @@
 #include "base/err.h"
 #include "base/hash.h"
 #include "image/stream.h"
+#include "image/tar.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
-struct recipe_writer;
 struct image_store;
 struct lease;
 
 enum unpack_flags {
-    UNPACK_OVERLAY = 1, /* translate whiteouts; else .wh. files are taken as they are */
+    UNPACK_OVERLAY = 1,   /* translate whiteouts; else .wh. files are taken as they are */
+    UNPACK_KEEP_DIRS = 2, /* a directory is not replaced by something else, nor the reverse */
+    UNPACK_NO_OWNER = 4,  /* what is made belongs to the caller */
+};
+
+/* Who is told what an unpacking does, so that the tar can be made again (recipe.h). */
+struct unpack_watch {
+    tar_raw_fn raw; /* bytes that are no content */
+    /* Content of a file follows in the tar. @path: below the root, no links in it; @ino: its inode
+     * number, by which keep() knows it again. */
+    int (*file)(void *ctx, const char *path, uint64_t ino, struct err *err);
+    /* @len bytes of that file, from @offset on */
+    int (*extent)(void *ctx, uint64_t offset, uint64_t len, struct err *err);
+    /* The file @name in @dir_fd is about to be removed. Return: 1 it was moved away, 0 remove it.
+     */
+    int (*keep)(void *ctx, int dir_fd, const char *name, uint64_t ino, struct err *err);
+};
+
+struct unpack_options {
+    unsigned flags;
+    const char *top; /* what the archive's first name component is to be called, or NULL */
+    const int64_t (*owner)[2]; /* uid and gid of everything, or NULL: as the archive has it */
+    const struct unpack_watch *watch; /* or NULL */
+    void *watcher;
 };
 
 /**
- * unpack_tar() - @s: plain tar, read to its end; @root_fd: an empty directory
- * @recipe: told of everything that is not content; may be NULL
+ * unpack_tar() - @s: plain tar, read to its end; @root_fd: a directory
+ * @opts: may be NULL
  * @ret_size: sum of the entries' sizes (what Docker calls the layer's size); may be NULL
  * Return: 0; -EBADMSG, -E2BIG (invalid): hostile or damaged; -EXDEV (invalid): a name or link leads
  *   out of the root; -errno of the file system.
  * Source: moby pkg/archive, Unpack() with the overlay whiteout converter.
  */
-int unpack_tar(struct source *s, int root_fd, struct recipe_writer *recipe, unsigned flags,
-               uint64_t *ret_size, struct err *err) MUST;
+int unpack_tar(struct source *s, int root_fd, const struct unpack_options *opts, uint64_t *ret_size,
+               struct err *err) MUST;
 
 struct unpacked_layer {
     char diff_id[DIGEST_LEN + 1];

@@ -148,15 +148,3 @@ def test_prune_and_events(client):
     event = next(iter(stream))
     stream.close()
     assert event["id"] == c.id
-
-
-def test_archive_is_said_not_to_be_built(client):
-    """cp belongs to a later issue; until then the answer must be an error, not a hang."""
-    c = client.containers.create("busybox", "true")
-    try:
-        data, stat = c.get_archive("/etc/passwd")
-        assert stat["name"] == "passwd" and b"".join(data)
-    except docker.errors.APIError as e:
-        assert e.status_code in (404, 501)
-    finally:
-        c.remove()

@@ -49,6 +49,8 @@ def day(d):
                 "PublishAllPorts": True, "Memory": 64 << 20}}, name=name, timeout=10))
         fine &= attempt(lambda: api.post("/containers/%s/start" % name, timeout=10))
     fine &= attempt(lambda: exec_true(api, "day-a"))
+    fine &= attempt(lambda: api.post("/commit", container="day-a", repo="day", tag="3",
+                                     timeout=10))
     for call in ("pause", "unpause", "rename?name=day-c", ):
         fine &= attempt(lambda: api.post("/containers/day-a/" + call, timeout=10))
     fine &= attempt(lambda: api.post("/containers/day-c/restart?t=0", timeout=10))
@@ -57,6 +59,7 @@ def day(d):
     fine &= attempt(lambda: api.post("/containers/prune", timeout=10))
     fine &= attempt(lambda: api.delete("/images/day:1", timeout=10))
     fine &= attempt(lambda: api.delete("/images/day:2", timeout=10))
+    fine &= attempt(lambda: api.delete("/images/day:3", timeout=10))
     return fine
 
 

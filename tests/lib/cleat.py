@@ -221,7 +221,7 @@ class Api:
         prefix = "/v%s" % self.version if self.version else ""
         return prefix + path + ("?" + urlencode(flat) if flat else "")
 
-    def call(self, method, path, body=None, headers=None, timeout=30, **query):
+    def call(self, method, path, /, body=None, headers=None, timeout=30, **query):
         conn = UnixHTTP(self.path, timeout)
         headers = dict(headers or {})
         if body is not None and not isinstance(body, (bytes, str)) and not hasattr(body, "read"):
@@ -237,13 +237,13 @@ class Api:
         finally:
             conn.close()
 
-    def get(self, path, **kw):
+    def get(self, path, /, **kw):
         return self.call("GET", path, **kw)
 
-    def post(self, path, body=None, **kw):
+    def post(self, path, /, body=None, **kw):
         return self.call("POST", path, body, **kw)
 
-    def delete(self, path, **kw):
+    def delete(self, path, /, **kw):
         return self.call("DELETE", path, **kw)
 
     def ok(self, method, path, body=None, status=(200, 201, 204), **kw):

@@ -1,0 +1,38 @@
+/*
+ * What a container changed: its upper directory of the overlay, compared with the layers below.
+ */
+#pragma once
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/str.h"
+#include "image/pack.h"
+
+/* Docker's numbers. */
+enum diff_kind { DIFF_MODIFIED = 0, DIFF_ADDED = 1, DIFF_DELETED = 2 };
+
+struct diff_item {
+    char *path; /* "/etc/hosts" */
+    enum diff_kind kind;
+};
+struct diff_items {
+    struct diff_item *v; /* by path */
+    size_t n;
+};
+
+/* The two sides. Places that were only made to mount something there are no change of the user's. */
+struct diff {
+    int upper_fd;
+    int lower_fd;        /* the layers below, as one tree */
+    struct strv mounted; /* "/proc", "/etc/hosts": where something was mounted */
+};
+
+/** layer_diff() - list the changes; a directory is modified when something in it has changed. */
+int layer_diff(const struct diff *d, struct arena *a, struct diff_items *ret,
+               struct err *err) MUST;
+
+/**
+ * layer_pack() - the upper directory as the tar of a layer, without what was made for mounts
+ * Return: how many entries it has; -errno.
+ */
+int64_t layer_pack(const struct diff *d, struct sink *out, struct err *err) MUST;
