@@ -106,8 +106,8 @@ static int post_commit(struct api *api, struct http_req *req, struct http_resp *
                             .pause = http_query_bool(req, "pause", true),
                             .changes = http_query_all(req, "changes"),
                             .config = given > 0 ? &body : NULL};
-    int r = ctr_commit(api->engine, http_query(req, "container"), &o, http_arena(req), &ret.id,
-                       err);
+    int r =
+        ctr_commit(api->engine, http_query(req, "container"), &o, http_arena(req), &ret.id, err);
     return r < 0 ? r : http_reply_json(resp, 201, &id_response_type, &ret);
 }
 

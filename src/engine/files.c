@@ -186,9 +186,9 @@ static uint32_t go_mode(mode_t m)
     static const struct {
         mode_t kind;
         uint32_t bits;
-    } kinds[] = {{S_IFDIR, 1U << 31},  {S_IFLNK, 1U << 27},
-                 {S_IFBLK, 1U << 26},  {S_IFCHR, 1U << 26 | 1U << 21},
-                 {S_IFIFO, 1U << 25},  {S_IFSOCK, 1U << 24}};
+    } kinds[] = {{S_IFDIR, 1U << 31}, {S_IFLNK, 1U << 27},
+                 {S_IFBLK, 1U << 26}, {S_IFCHR, 1U << 26 | 1U << 21},
+                 {S_IFIFO, 1U << 25}, {S_IFSOCK, 1U << 24}};
     uint32_t out = m & 0777;
 
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
@@ -243,8 +243,8 @@ static bool wants_dir(const char *path)
     return n > 0 && (path[n - 1] == '/' || (n > 1 && strcmp(path + n - 2, "/.") == 0));
 }
 
-static int open_source(struct ctr_copy *copy, const struct place *place, bool dir,
-                       struct stat *ret, struct err *err)
+static int open_source(struct ctr_copy *copy, const struct place *place, bool dir, struct stat *ret,
+                       struct err *err)
 {
     char *slash = strrchr(place->path, '/');
     const char *parent = slash == place->path ? "/" : place->path;
@@ -253,7 +253,10 @@ static int open_source(struct ctr_copy *copy, const struct place *place, bool di
     copy->name = xstrdup(whole ? "." : slash + 1);
     if (!whole)
         *slash = '\0';
-    copy->dir = rootfs_open(place->root, whole ? place->path : *parent ? parent : "/",
+    copy->dir = rootfs_open(place->root,
+                            whole     ? place->path
+                            : *parent ? parent
+                                      : "/",
                             O_PATH | O_DIRECTORY, err);
     if (!whole)
         *slash = '/';
@@ -363,7 +366,7 @@ static int copy_in(struct container *c, const struct place *place, const char *p
         int r = user_of(c, owner, err);
         if (r < 0)
             return r;
-        how.owner = (const int64_t(*)[2])&owner;
+        how.owner = (const int64_t(*)[2]) & owner;
     }
     if (place->ro)
         return err_as(err, ERR_DENIED, EROFS, "container rootfs is marked read-only");

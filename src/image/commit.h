@@ -7,10 +7,10 @@
 struct image_store;
 
 struct commit_options {
-    const char *parent;                    /* id of the image below, or NULL */
-    const struct oci_image_config *config; /* of the new image */
+    const char *parent;                                    /* id of the image below, or NULL */
+    const struct oci_image_config *config;                 /* of the new image */
     const char *author, *comment, *created_by, *container; /* may be NULL */
-    const char *name; /* of image_new_name(); "" for none */
+    const char *name;                                      /* of image_new_name(); "" for none */
 };
 
 /**

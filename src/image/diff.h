@@ -20,7 +20,8 @@ struct diff_items {
     size_t n;
 };
 
-/* The two sides. Places that were only made to mount something there are no change of the user's. */
+/* The two sides. Places that were only made to mount something there are no change of the user's.
+ */
 struct diff {
     int upper_fd;
     int lower_fd;        /* the layers below, as one tree */
@@ -28,8 +29,7 @@ struct diff {
 };
 
 /** layer_diff() - list the changes; a directory is modified when something in it has changed. */
-int layer_diff(const struct diff *d, struct arena *a, struct diff_items *ret,
-               struct err *err) MUST;
+int layer_diff(const struct diff *d, struct arena *a, struct diff_items *ret, struct err *err) MUST;
 
 /**
  * layer_pack() - the upper directory as the tar of a layer, without what was made for mounts

@@ -63,9 +63,8 @@ static int put_xattrs(int fd, struct tar_entry *e, struct arena *a, struct err *
         ssize_t size = fgetxattr(fd, n, val, XATTR_MAX);
         if (size < 0)
             continue; /* gone meanwhile */
-        arena_push(a, e->xattrs) =
-            (struct tar_xattr){arena_strdup(a, n), arena_strndup(a, val, (size_t)size),
-                               (size_t)size};
+        arena_push(a, e->xattrs) = (struct tar_xattr){
+            arena_strdup(a, n), arena_strndup(a, val, (size_t)size), (size_t)size};
     }
     return 0;
 }
@@ -193,8 +192,8 @@ static int whiteout(struct packer *p, const struct tar_entry *e, const char *bas
     return write_entry(p, &w, err);
 }
 
-static int pack_node(struct packer *p, const char *base, const struct stat *st,
-                     struct tar_entry *e, struct arena *a, struct err *err)
+static int pack_node(struct packer *p, const char *base, const struct stat *st, struct tar_entry *e,
+                     struct arena *a, struct err *err)
 {
     if (has(p, PACK_OVERLAY) && S_ISCHR(st->st_mode) && st->st_rdev == 0)
         return whiteout(p, e, base, a, err);
@@ -210,8 +209,9 @@ static int mark_opaque(struct packer *p, int fd, const struct tar_entry *e, stru
     char val[2];
     struct tar_entry w = *e;
 
-    if (!has(p, PACK_OVERLAY) || (fgetxattr(fd, "trusted.overlay.opaque", val, 2) != 1 &&
-                                  fgetxattr(fd, "user.overlay.opaque", val, 2) != 1) ||
+    if (!has(p, PACK_OVERLAY) ||
+        (fgetxattr(fd, "trusted.overlay.opaque", val, 2) != 1 &&
+         fgetxattr(fd, "user.overlay.opaque", val, 2) != 1) ||
         val[0] != 'y')
         return 0;
     w.name = arena_printf(a, "%s" OPAQUE, e->name);
@@ -329,8 +329,7 @@ static int64_t run(int dir_fd, const char *name, const char *as, struct sink *ou
     static const struct pack_options none = {0};
     auto_tar_writer struct tar_writer *tar = tar_writer_new(out);
     auto_free char *block = xmalloc(BLOCK);
-    struct packer p = {
-        .tar = tar, .opts = opts ? opts : &none, .links = map_new(), .block = block};
+    struct packer p = {.tar = tar, .opts = opts ? opts : &none, .links = map_new(), .block = block};
     struct stat st;
 
     int r = fstat(dir_fd, &st) < 0 ? err_sys(err, "stat directory") : 0;
