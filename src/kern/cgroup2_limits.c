@@ -171,16 +171,29 @@ static int set_io(struct cgroup *cg, const struct cgroup_block_io *io, struct er
     return r;
 }
 
+/* Reservations too: who is only over "max" learns it by SIGBUS at the first touch, not from mmap().
+ */
+static int set_huge(struct cgroup *cg, const struct cgroup_hugetlb *h, struct err *err)
+{
+    static const char *const kinds[] = {"max", "rsvd.max"};
+    char file[64];
+    int r = 0;
+
+    for (size_t i = 0; i < 2 && r == 0; i++) {
+        int n = snprintf(file, sizeof(file), "hugetlb.%s.%s", h->page_size, kinds[i]);
+        if (n < 0 || (size_t)n >= sizeof(file) || strchr(file, '/'))
+            return err_invalid(err, "page size %.40s is not valid", h->page_size);
+        r = cg_write(cg, CTL_HUGETLB, file, err, "%llu", (unsigned long long)h->limit);
+    }
+    return r;
+}
+
 static int set_hugetlb(struct cgroup *cg, const struct cgroup_limits *lim, struct err *err)
 {
     int r = 0;
 
-    for (size_t i = 0; i < lim->hugetlb.n && r == 0; i++) {
-        char file[64];
-        (void)snprintf(file, sizeof(file), "hugetlb.%s.max", lim->hugetlb.v[i]->page_size);
-        r = cg_write(cg, CTL_HUGETLB, file, err, "%llu",
-                     (unsigned long long)lim->hugetlb.v[i]->limit);
-    }
+    for (size_t i = 0; i < lim->hugetlb.n && r == 0; i++)
+        r = set_huge(cg, lim->hugetlb.v[i], err);
     return r;
 }
 

@@ -58,6 +58,8 @@ int cgroup_apply(struct cgroup *cg, const struct cgroup_limits *lim, struct err 
 {
     bool v2 = cg->host->mode == CGROUP_V2;
 
+    if (lim->unified.n && !v2)
+        return err_invalid(err, "limit %s needs cgroup v2 alone", lim->unified.v[0].key);
     FAIL_POINT("cgroup.apply.first", err);
     int r = cg_apply_common(cg, lim, err);
     if (r < 0)
