@@ -209,6 +209,7 @@ static int check_security(const struct host_config *h, struct err *err)
 {
     static const char *const known[] = {"seccomp",           "apparmor",    "label",
                                         "no-new-privileges", "systempaths", "writable-cgroups"};
+    static const char *const flags[] = {"no-new-privileges", "writable-cgroups"};
 
     for (size_t i = 0; i < h->security_opt.n; i++) {
         const char *opt = h->security_opt.v[i];
@@ -219,6 +220,9 @@ static int check_security(const struct host_config *h, struct err *err)
         if (!ok)
             return err_invalid(err, "invalid --security-opt 2: \"%s\"", opt);
     }
+    for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
+        if (ctr_security_flag(h, flags[i], false) < 0)
+            return err_invalid(err, "invalid --security-opt 2: \"%s\" is true or false", flags[i]);
     return ctr_apparmor_check(h, err);
 }
 

@@ -193,6 +193,9 @@ void ctr_protect_paths(struct host_config *h, struct arena *a);
 /** ctr_environment() - of a process in the container; @more comes last and wins. */
 struct strv ctr_environment(const struct container *c, bool tty, const struct strv *more,
                             const char *home, struct arena *a);
+/** ctr_security_flag() - a --security-opt that is on or off: "name", "name=true", "name=false".
+ * Return: 1, 0, @otherwise when it is not given; -EINVAL. */
+int ctr_security_flag(const struct host_config *host, const char *name, bool otherwise);
 int ctr_mounts(struct container *c, struct arena *a, struct oci_spec *spec, struct err *err) MUST;
 void ctr_mount_points(struct container *c, struct arena *a, struct container_inspect *ret);
 int ctr_check_binds(const struct host_config *host, struct err *err) MUST;

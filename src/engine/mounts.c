@@ -250,6 +250,7 @@ static void mount_files(struct container *c, struct arena *a, struct oci_spec *s
 static void mount_system(struct container *c, struct arena *a, struct oci_spec *spec)
 {
     bool priv = c->host->privileged;
+    bool own_groups = priv || ctr_security_flag(c->host, "writable-cgroups", false) > 0;
     const char *ipc = c->host->ipc_mode;
 
     (void)add(a, spec, "/proc", "proc", "proc", "nosuid,noexec,nodev");
@@ -259,7 +260,7 @@ static void mount_system(struct container *c, struct arena *a, struct oci_spec *
     (void)add(a, spec, "/sys", "sysfs", "sysfs",
               priv ? "nosuid,noexec,nodev,rw" : "nosuid,noexec,nodev,ro");
     (void)add(a, spec, "/sys/fs/cgroup", "cgroup", "cgroup",
-              priv ? "rw,nosuid,noexec,nodev" : "ro,nosuid,noexec,nodev");
+              own_groups ? "rw,nosuid,noexec,nodev" : "ro,nosuid,noexec,nodev");
     (void)add(a, spec, "/dev/mqueue", "mqueue", "mqueue", "nosuid,noexec,nodev");
     if (str_eq(ipc, "host")) { /* the queues are those of the namespace: the host's */
         (void)add(a, spec, "/dev/shm", "bind", "/dev/shm", "rbind,rprivate");

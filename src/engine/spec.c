@@ -266,19 +266,31 @@ static void rlimits(struct container *c, struct arena *a, struct oci_process *p)
     }
 }
 
-static bool no_new_privs(const struct container *c)
+/* The words of Go's ParseBool, which Docker's clients rely on. */
+static int to_bool(const char *text)
 {
-    const struct strv *o = &c->host->security_opt;
-    bool on = c->e->conf->no_new_privileges;
+    static const char *const yes[] = {"1", "t", "T", "true", "TRUE", "True"}, *const no[] = {
+                                                                                  "0",     "f",
+                                                                                  "F",     "false",
+                                                                                  "FALSE", "False"};
 
-    for (size_t i = 0; i < o->n; i++) {
-        if (strcmp(o->v[i], "no-new-privileges") == 0 ||
-            str_starts(o->v[i], "no-new-privileges=t") ||
-            str_starts(o->v[i], "no-new-privileges:t"))
+    for (size_t i = 0; i < sizeof(yes) / sizeof(yes[0]); i++)
+        if (strcmp(text, yes[i]) == 0 || strcmp(text, no[i]) == 0)
+            return strcmp(text, yes[i]) == 0;
+    return -EINVAL;
+}
+
+int ctr_security_flag(const struct host_config *host, const char *name, bool otherwise)
+{
+    const struct strv *o = &host->security_opt;
+    int on = otherwise;
+
+    for (size_t i = 0; i < o->n && on >= 0; i++) {
+        const char *v = str_starts(o->v[i], name);
+        if (v && *v == '\0')
             on = true;
-        else if (str_starts(o->v[i], "no-new-privileges=f") ||
-                 str_starts(o->v[i], "no-new-privileges:f"))
-            on = false;
+        else if (v && (*v == '=' || *v == ':'))
+            on = to_bool(v + 1);
     }
     return on;
 }
@@ -360,7 +372,8 @@ static int process(struct container *c, const struct strv *caps, struct arena *a
     for (size_t i = 0; i < cfg->cmd.n; i++)
         strv_push(a, &p->args, cfg->cmd.v[i]);
     p->cwd = arena_strdup(a, str_or(cfg->working_dir, "/"));
-    p->no_new_privileges = no_new_privs(c);
+    p->no_new_privileges =
+        ctr_security_flag(c->host, "no-new-privileges", c->e->conf->no_new_privileges) > 0;
     if (c->host->oom_score_adj)
         p->oom_score_adj = arena_memdup(a, &c->host->oom_score_adj, sizeof(int64_t));
     p->env = ctr_environment(c, cfg->tty, &none, u.home, a);

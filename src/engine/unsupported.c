@@ -1,6 +1,7 @@
 /*
- * Limits that the machine's cgroups do not have. Docker drops most of them with a warning, so that
- * a compose file written for one version works under the other, and refuses the others.
+ * Limits that the machine's cgroups do not have, and options that are safe on one version alone.
+ * Docker drops most such limits with a warning, so that a compose file written for one version
+ * works under the other, and refuses the rest.
  */
 #include "engine/engine-priv.h"
 
@@ -10,8 +11,14 @@ int ctr_drop_unsupported(struct container *c, struct arena *a, struct strv *warn
                          struct err *err)
 {
     struct resources *r = &c->host->res;
+    bool v2 = cgroup_host_mode(c->e->cgroups) == CGROUP_V2;
 
-    if (cgroup_host_mode(c->e->cgroups) != CGROUP_V2)
+    /* v1 has files that run programs on the host, and both show other groups without a namespace.
+     */
+    if (ctr_security_flag(c->host, "writable-cgroups", false) > 0 && !c->host->privileged &&
+        (!v2 || !str_eq(c->host->cgroupns_mode, "private")))
+        return err_invalid(err, "writable-cgroups needs cgroup v2 and a private cgroup namespace");
+    if (!v2)
         return 0;
     if (r->cpu_rt_period_us || r->cpu_rt_runtime_us)
         return err_invalid(err, "Your kernel does not support CPU real-time scheduler");

@@ -95,6 +95,21 @@ def test_security_option_unknown(daemon):
     assert r.status in (400, 500) and "nope" in r.message
 
 
+@pytest.mark.parametrize("option,want", [
+    ("no-new-privileges", "1"), ("no-new-privileges=true", "1"), ("no-new-privileges:1", "1"),
+    ("no-new-privileges=false", "0"), ("no-new-privileges=F", "0")])
+def test_options_that_are_on_or_off(daemon, option, want):
+    assert status(daemon, **host(SecurityOpt=[option]))["NoNewPrivs"] == want
+
+
+@pytest.mark.parametrize("option", ["no-new-privileges=yes", "no-new-privileges=",
+                                    "writable-cgroups=2"])
+def test_neither_on_nor_off(daemon, option):
+    r = daemon.api.post("/containers/create", {"Image": "busybox", "Cmd": ["true"],
+                                               "HostConfig": {"SecurityOpt": [option]}})
+    assert r.status == 400 and "true or false" in r.message, r
+
+
 def test_apparmor_where_there_is_none(daemon):
     """As with docker a compose file that names a profile works there, but it is said."""
     if os.path.exists("/sys/kernel/security/apparmor"):

@@ -233,6 +233,19 @@ def test_a_container_that_hands_controllers_down(daemon, run, execute):
     cleat.until(lambda: not os.path.exists(group(daemon, cid)), what="the group is gone")
 
 
+def test_groups_of_its_own_without_privileges(output, daemon):
+    """writable-cgroups: below its own group the container may do as it likes."""
+    script = "mkdir /sys/fs/cgroup/x && echo 0 >/sys/fs/cgroup/x/cgroup.procs && cat " \
+             "/proc/self/cgroup"
+    assert output(script, SecurityOpt=["writable-cgroups=true"]) == "0::/x\n"
+    assert output(script + " 2>/dev/null || echo ro", SecurityOpt=["writable-cgroups=false"])\
+        .endswith("ro\n")
+    r = daemon.api.post("/containers/create", {
+        "Image": "busybox", "Cmd": ["true"],
+        "HostConfig": {"SecurityOpt": ["writable-cgroups"], "CgroupnsMode": "host"}})
+    assert r.status == 400 and "private cgroup namespace" in r.message
+
+
 # ---- a daemon that is itself in a cgroup namespace ----
 
 IN_NAMESPACE = """
