@@ -1,10 +1,13 @@
 """Many at once: 20 parallel "run --rm", and many containers that run together."""
 import os
+import signal
 import threading
 
+import cleat
+import fixtures
 from cleat import until
 
-ROUNDS = int(os.environ.get("CLEAT_PARALLEL_ROUNDS", "3"))
+ROUNDS = int(os.environ.get("CLEAT_PARALLEL_ROUNDS", "3" if cleat.SANITIZED else "50"))
 CROWD = int(os.environ.get("CLEAT_CROWD", "200"))
 
 
@@ -30,6 +33,7 @@ def test_20_parallel_runs(cleat_only, daemon):
         done = cleat_only("run", "--rm", "busybox", "sh", "-c", "echo %d; exit %d" % (i, i))
         assert (done.returncode, done.stdout) == (i, "%d\n" % i), done
     for _ in range(ROUNDS):
+        signal.alarm(fixtures.TEST_SECONDS)  # for each round
         assert not (bad := together(20, run)), "\n".join(bad[:3])
     until(lambda: not daemon.leftovers(), 10, daemon.leftovers)
 
