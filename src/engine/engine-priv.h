@@ -229,7 +229,7 @@ struct user_info {
 /** user_lookup() - "name", "uid", "name:group", ...; files come from the image. */
 int user_lookup(const struct container *c, const char *user, const struct strv *more_groups,
                 struct arena *a, struct user_info *ret, struct err *err) MUST;
-struct seccomp_cache *seccomp_cache_new(void);
+int seccomp_cache_open(int data_fd, struct seccomp_cache **ret, struct err *err) MUST;
 void seccomp_cache_free(struct seccomp_cache *sc);
 
 /* Docker's predefined networks have random ids; ours are the same on every machine. */

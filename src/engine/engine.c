@@ -183,6 +183,8 @@ static int bring_up(struct engine *e, struct err *err)
     int r = open_dirs(e, err);
 
     if (r >= 0)
+        r = seccomp_cache_open(e->data_fd, &e->seccomp, err);
+    if (r >= 0)
         r = open_store(e, err);
     if (r >= 0)
         r = open_identity(e, err);
@@ -217,7 +219,6 @@ int engine_open(const struct engine_config *c, struct loop *loop, struct pool *p
     e->init = xstrdup(init);
     e->data_fd = e->containers_fd = e->trash_fd = e->shims_fd = e->lock_fd = -1;
     e->events = events_new();
-    e->seccomp = seccomp_cache_new();
     e->started_ns = now_ns();
     (void)pthread_mutex_init(&e->lock, NULL);
     (void)pthread_cond_init(&e->quiet, NULL);

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -197,6 +198,7 @@ static int run(struct daemon *d)
     struct err err = {0};
     int r = bring_up(d, &err);
 
+    (void)malloc_trim(0); /* reading the catalog and the packet filter has left free pieces */
     if (r >= 0)
         r = loop_run(d->loop, &err);
     if (r < 0)

@@ -215,6 +215,31 @@ def test_second_daemon_on_the_same_root_is_refused(daemon2):
     clean(d)
 
 
+def test_damaged_filter_is_made_again(daemon2):
+    """Compiled seccomp filters outlive the daemon; one that a power loss cut short does not count."""
+    d = daemon2
+    d.firewall = None
+
+    def mode():
+        cid = create(d, "grep", "Seccomp:", "/proc/self/status")
+        assert d.api.ok("POST", "/containers/%s/wait" % cid)["StatusCode"] == 0
+        return out(d, cid).split()[-1]
+    assert mode() == b"2"
+    folder = os.path.join(d.data_root, "seccomp")
+    kept, = os.listdir(folder)
+    with open(os.path.join(folder, kept), "rb") as f:
+        good = f.read()
+    for bad in (good[:-8], b"", good[:100] + bytes([good[100] ^ 1]) + good[101:]):
+        d.stop()
+        with open(os.path.join(folder, kept), "wb") as f:
+            f.write(bad)
+        d.start()
+        assert mode() == b"2"
+        with open(os.path.join(folder, kept), "rb") as f:
+            assert f.read() == good
+    clean(d)
+
+
 def bridge_of(d):
     options = d.api.ok("GET", "/networks/bridge")["Options"]
     return options["com.docker.network.bridge.name"]
