@@ -116,7 +116,7 @@ static int get_events(struct api *api, struct http_req *req, struct http_resp *r
     int64_t since = f.since_ns ? f.since_ns : f.until_ns && f.until_ns <= now_ns() ? 1 : 0;
     f.sub = events_subscribe(engine_events(api->engine), since, err);
     if (!f.sub)
-        return -err->no;
+        return err_code(err);
     r = http_resp_start(resp, 200, "application/json", err);
     if (r >= 0)
         r = stream_events(req, resp, &f, err);

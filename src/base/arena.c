@@ -121,7 +121,7 @@ void *arena_grow(struct arena *a, void *v, size_t n, size_t elem)
         return v;
     size_t cap = n ? n * 2 : 1;
     void *bigger = arena_alloc(a, cap * elem);
-    if (n)
+    if (v)
         memcpy(bigger, v, n * elem);
     return bigger;
 }

@@ -42,37 +42,49 @@ static enum err_kind kind_of(int no)
     return no == ENOSYS || no == EOPNOTSUPP ? ERR_NOT_IMPLEMENTED : ERR_SYSTEM;
 }
 
-int err_no_(struct err *err, const char *file, int line, int no, const char *fmt, ...)
+/* An error is never 0, whatever number a broken peer or a forgotten errno has given it: the caller
+ * would take it for success. */
+static int positive(int no)
 {
-    va_list ap;
+    return no > 0 ? no : no < 0 && no > INT_MIN ? -no : EIO;
+}
 
-    if (no < 0)
-        no = -no;
+static int record(struct err *err, const char *file, int line, enum err_kind kind, int no,
+                  const char *text, const char *fmt, va_list ap) PRINTF(7, 0);
+
+/* @text: behind the message, or NULL. */
+static int record(struct err *err, const char *file, int line, enum err_kind kind, int no,
+                  const char *text, const char *fmt, va_list ap)
+{
     if (err) {
         err->no = no;
-        err->kind = kind_of(no);
+        err->kind = kind;
         set_place(err, file, line);
-        va_start(ap, fmt);
-        put(err, fmt, ap, strerrordesc_np(no));
-        va_end(ap);
+        put(err, fmt, ap, text);
     }
     return -no;
 }
 
-int err_sys_(struct err *err, const char *file, int line, const char *fmt, ...)
+int err_no_(struct err *err, const char *file, int line, int no, const char *fmt, ...)
 {
-    int no = errno ? errno : EIO;
     va_list ap;
 
-    if (err) {
-        err->no = no;
-        err->kind = kind_of(no);
-        set_place(err, file, line);
-        va_start(ap, fmt);
-        put(err, fmt, ap, strerrordesc_np(no));
-        va_end(ap);
-    }
-    return -no;
+    no = positive(no);
+    va_start(ap, fmt);
+    int r = record(err, file, line, kind_of(no), no, strerrordesc_np(no), fmt, ap);
+    va_end(ap);
+    return r;
+}
+
+int err_sys_(struct err *err, const char *file, int line, const char *fmt, ...)
+{
+    int no = positive(errno);
+    va_list ap;
+
+    va_start(ap, fmt);
+    int r = record(err, file, line, kind_of(no), no, strerrordesc_np(no), fmt, ap);
+    va_end(ap);
+    return r;
 }
 
 int err_as_(struct err *err, const char *file, int line, enum err_kind kind, int no,
@@ -80,18 +92,13 @@ int err_as_(struct err *err, const char *file, int line, enum err_kind kind, int
 {
     va_list ap;
 
-    if (err) {
-        err->no = no;
-        err->kind = kind;
-        set_place(err, file, line);
-        va_start(ap, fmt);
-        put(err, fmt, ap, NULL);
-        va_end(ap);
-    }
-    return -no;
+    va_start(ap, fmt);
+    int r = record(err, file, line, kind, positive(no), NULL, fmt, ap);
+    va_end(ap);
+    return r;
 }
 
-int err_wrap(struct err *err, int r, const char *fmt, ...)
+int err_wrap_(struct err *err, int r, const char *fmt, ...)
 {
     char inner[sizeof(err->msg)];
     va_list ap;

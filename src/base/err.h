@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdbool.h>
 
@@ -32,26 +33,36 @@ struct err {
     char msg[984]; /* UTF-8, cut with "..." when too long; whole struct <= PIPE_BUF */
 };
 
+/* An error is never 0 or positive. Written out at the call, where compilers and checkers see it: to
+ * them the functions below could return anything. */
+#define err_negative_(call)                                                                        \
+    ({                                                                                             \
+        int negative_ = (call);                                                                    \
+        negative_ < 0 ? negative_ : -EIO;                                                          \
+    })
+
 /**
  * err_sys() - a system call failed: records errno, its text, and where
  * @err: may be NULL when nobody will read it
  * @fmt: what was tried, without a trailing colon
  * Return: -errno as it was on entry.
  */
-#define err_sys(err, ...) err_sys_((err), __FILE__, __LINE__, __VA_ARGS__)
+#define err_sys(err, ...) err_negative_(err_sys_((err), __FILE__, __LINE__, __VA_ARGS__))
 
 /**
  * err_no() - like err_sys(), with the errno given (positive or negative)
- * Return: the negative errno.
+ * Return: the negative errno, as err->no has it; 0 is taken for EIO, since an error is never
+ * success.
  */
-#define err_no(err, no, ...) err_no_((err), __FILE__, __LINE__, (no), __VA_ARGS__)
+#define err_no(err, no, ...) err_negative_(err_no_((err), __FILE__, __LINE__, (no), __VA_ARGS__))
 
 /**
  * err_as() - an error of our own, of a given kind; the message is used as it stands
  * @no: positive errno that callers may branch on
  * Return: -no.
  */
-#define err_as(err, kind, no, ...) err_as_((err), __FILE__, __LINE__, (kind), (no), __VA_ARGS__)
+#define err_as(err, kind, no, ...)                                                                 \
+    err_negative_(err_as_((err), __FILE__, __LINE__, (kind), (no), __VA_ARGS__))
 
 /* Shorthands for the commonest kinds. */
 #define err_invalid(err, ...) err_as(err, ERR_INVALID, EINVAL, __VA_ARGS__)
@@ -63,11 +74,21 @@ struct err {
  * @r: the negative errno the failed call returned
  * Return: @r.
  */
-int err_wrap(struct err *err, int r, const char *fmt, ...) PRINTF(3, 4);
+#define err_wrap(err, r, ...) err_negative_(err_wrap_((err), (r), __VA_ARGS__))
+
+/**
+ * err_code() - what a call recorded that says "failed" by returning NULL
+ * Return: its -errno; -EIO when @err is NULL. Never 0.
+ */
+static inline int err_code(const struct err *err)
+{
+    return err_negative_(err ? -err->no : 0);
+}
 
 /** err_clear() - forget what a handled failure left behind. */
 void err_clear(struct err *err);
 
+int err_wrap_(struct err *err, int r, const char *fmt, ...) PRINTF(3, 4);
 int err_sys_(struct err *err, const char *file, int line, const char *fmt, ...) PRINTF(4, 5);
 int err_no_(struct err *err, const char *file, int line, int no, const char *fmt, ...) PRINTF(5, 6);
 int err_as_(struct err *err, const char *file, int line, enum err_kind kind, int no,

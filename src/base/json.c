@@ -641,8 +641,11 @@ static void *clone_obj(const struct json_type *t, const void *obj, struct arena 
 
 static struct objv clone_objv(const struct json_type *t, const struct objv *v, struct arena *a)
 {
-    struct objv copy = {.v = v->v ? arena_alloc(a, sizeof(void *)) : NULL};
+    struct objv copy = {0};
 
+    if (!v->v)
+        return copy;
+    copy.v = arena_alloc(a, sizeof(void *));
     for (size_t i = 0; i < v->n; i++)
         arena_push(a, copy) = clone_obj(t, v->v[i], a);
     return copy;
@@ -667,30 +670,38 @@ static void *clone_map_val(const struct field *f, void *val, struct arena *a)
 static void clone_map(const struct field *f, const struct ptrmap *m, struct ptrmap *to,
                       struct arena *a)
 {
-    struct ptrmap copy = {.v = m->v ? arena_alloc(a, sizeof(struct ptrpair)) : NULL};
+    struct ptrmap copy = {0};
 
-    for (size_t i = 0; i < m->n; i++)
+    if (m->v)
+        copy.v = arena_alloc(a, sizeof(struct ptrpair));
+    for (size_t i = 0; m->v && i < m->n; i++)
         arena_push(a, copy) =
             (struct ptrpair){arena_strdup(a, m->v[i].key), clone_map_val(f, m->v[i].val, a)};
     *to = copy;
 }
 
-static void clone_nested_lists(const struct field *f, const void *from, void *to, struct arena *a)
+static struct strvv clone_strvv(const struct strvv *v, struct arena *a)
 {
-    const struct strvv *lists = from;
-    struct strvv copy = {.v = lists->v ? arena_alloc(a, sizeof(struct strv)) : NULL};
-    const struct i64v *nums = from;
-    struct i64v ncopy = {.v = nums->v ? arena_alloc(a, sizeof(int64_t)) : NULL};
+    struct strvv copy = {0};
 
-    for (size_t i = 0; i < lists->n; i++)
-        if (f->kind == F_STRVV)
-            arena_push(a, copy) = strv_clone(a, &lists->v[i]);
-        else
-            arena_push(a, ncopy) = nums->v[i];
-    if (f->kind == F_STRVV)
-        *(struct strvv *)to = copy;
-    else
-        *(struct i64v *)to = ncopy;
+    if (!v->v)
+        return copy;
+    copy.v = arena_alloc(a, sizeof(struct strv));
+    for (size_t i = 0; i < v->n; i++)
+        arena_push(a, copy) = strv_clone(a, &v->v[i]);
+    return copy;
+}
+
+static struct i64v clone_i64v(const struct i64v *v, struct arena *a)
+{
+    struct i64v copy = {0};
+
+    if (!v->v)
+        return copy;
+    copy.v = arena_alloc(a, sizeof(int64_t));
+    for (size_t i = 0; i < v->n; i++)
+        arena_push(a, copy) = v->v[i];
+    return copy;
 }
 
 static void clone_list(const struct field *f, const void *from, void *to, struct arena *a)
@@ -699,8 +710,10 @@ static void clone_list(const struct field *f, const void *from, void *to, struct
         *(struct strv *)to = strv_clone(a, from);
     else if (f->kind == F_OBJV)
         *(struct objv *)to = clone_objv(f->type, from, a);
+    else if (f->kind == F_STRVV)
+        *(struct strvv *)to = clone_strvv(from, a);
     else
-        clone_nested_lists(f, from, to, a);
+        *(struct i64v *)to = clone_i64v(from, a);
 }
 
 static void clone_field(const struct field *f, const void *from, void *to, struct arena *a)

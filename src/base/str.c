@@ -104,8 +104,9 @@ struct strv strv_clone(struct arena *a, const struct strv *v)
 {
     struct strv copy = {0};
 
-    if (v->v && v->n == 0)
-        copy.v = arena_alloc(a, sizeof(char *));
+    if (!v->v)
+        return copy;
+    copy.v = arena_alloc(a, sizeof(char *));
     for (size_t i = 0; i < v->n; i++)
         strv_push(a, &copy, v->v[i]);
     return copy;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -24,6 +25,19 @@ TEST(errors_gather_context_on_the_way_out)
     CHECK_STR(e.msg, "start container web: open /data: Permission denied");
     CHECK_INT(e.kind, ERR_SYSTEM);
     CHECK_INT(err_not_found(NULL, "nobody reads this"), -ENOENT);
+}
+
+TEST(an_error_is_never_success)
+{
+    struct err e = {0};
+
+    CHECK_INT(err_as(&e, ERR_CONFLICT, 0, "a peer that says so"), -EIO);
+    CHECK_INT(e.no, EIO);
+    CHECK_INT(err_no(&e, 0, "end of file"), -EIO);
+    CHECK_INT(err_no(&e, INT_MIN, "nonsense"), -EIO);
+    CHECK_INT(err_no(&e, -ENOENT, "open"), -ENOENT);
+    CHECK_INT(err_code(&e), -ENOENT);
+    CHECK_INT(err_code(NULL), -EIO);
 }
 
 TEST(a_long_message_is_cut_on_a_character)
@@ -136,7 +150,7 @@ TEST(files_are_replaced_whole_and_trees_removed)
     auto_buf struct buf text = BUF_INIT;
 
     CHECK(mkdtemp(dir));
-    auto_close int fd = open(dir, O_RDONLY | O_DIRECTORY);
+    auto_close int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     CHECK_OK(mkdir_p_at(fd, "t/a/b/c", 0755, &e));
     CHECK_OK(write_file_at(fd, "t/a/f", 0640, "one", 3, true, &e));
     CHECK_OK(write_file_at(fd, "t/a/f", 0640, "two!", 4, false, &e));

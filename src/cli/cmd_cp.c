@@ -340,7 +340,7 @@ static int copy_out(struct cli *cli, const struct cp_opts *o, const char *name, 
     const char *path = from;
 
     if (o->follow && find_remote(cli, name, &path, &src, err) < 0)
-        return -err->no;
+        return err_code(err);
     if (str_eq(to, "-"))
         return copy_to_stdout(cli, name, path, err);
     struct found at = {.exists = stat(to, &st) == 0};

@@ -114,11 +114,10 @@ static size_t parse_cidr(const char *s, unsigned char out[16], unsigned *bits)
     memcpy(host, s, n);
     host[n] = '\0';
     size = inet_pton(AF_INET, host, out) == 1 ? 4 : inet_pton(AF_INET6, host, out) == 1 ? 16 : 0;
-    *bits = (unsigned)size * 8;
+    len = size * 8;
     if (s[n] == '/' && (str_to_u64(s + n + 1, &len) < 0 || len > size * 8))
         return 0;
-    if (s[n] == '/')
-        *bits = (unsigned)len;
+    *bits = (unsigned)len;
     return size;
 }
 

@@ -157,7 +157,7 @@ static int run_version(struct cli *cli, void *opts, const struct strv *args, str
     if (!str_empty(o->format)) {
         struct err e = {0};
         version_json(cli, &text, &both);
-        int x = print_json(cli, both.data, VERSION_TYPE, o->format, &e);
+        int x = print_json(cli, buf_str(&both), VERSION_TYPE, o->format, &e);
         if (x < 0 && r >= 0) {
             *err = e;
             return x;
@@ -293,7 +293,7 @@ static int run_info(struct cli *cli, void *opts, const struct strv *args, struct
     if (r == 0)
         r = call_text(cli, cli_target(cli, "/info", NULL, NULL), &text, err);
     if (!str_empty(o->format))
-        return r < 0 ? r : print_json(cli, text.data, INFO_TYPE, o->format, err);
+        return r < 0 ? r : print_json(cli, buf_str(&text), INFO_TYPE, o->format, err);
     printf("Client:\n Version:    %s\n Context:    %s\n Debug Mode: %s\n\nServer:\n",
            ENGINE_VERSION, config_context(cli), cli->global.debug ? "true" : "false");
     (void)fflush(stdout);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/auto.h"
+#include "base/mem.h"
 #include "cli/call.h"
 #include "cli/cli.h"
 #include "cli/cmds.h"
@@ -36,8 +37,8 @@ static ssize_t read_body(void *arg, void *p, size_t n)
 
 static int open_input(struct cli *cli, const char *path, int *ret, struct err *err)
 {
-    int fd =
-        str_empty(path) || str_eq(path, "-") ? dup(0) : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    bool standard = str_empty(path) || str_eq(path, "-");
+    int fd = standard ? fcntl(0, F_DUPFD_CLOEXEC, 0) : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 
     if (fd < 0)
         return err_as(err, ERR_SYSTEM, errno, "open %s: %s", path, errno_text(&cli->arena, errno));
@@ -65,8 +66,8 @@ static int download(struct cli *cli, const char *target, int fd, struct err *err
 {
     struct http_call call = {.method = "GET", .target = target};
     struct http_reply *reply = NULL;
-    auto_free char *tmp = malloc(1 << 16);
-    int r = tmp ? client_open(cli->client, &call, &reply, err) : -ENOMEM;
+    auto_free char *tmp = xmalloc(1 << 16);
+    int r = client_open(cli->client, &call, &reply, err);
     ssize_t n;
 
     if (r < 0)

@@ -145,7 +145,7 @@ static int cleat(struct fixture *f, char *out, char *errs, size_t n, const char 
         argv[argc] = strdup(words[argc]);
     for (int i = 0; i < 2; i++) {
         (void)snprintf(paths[i], sizeof(paths[i]), "%s/out%d", f->dir, i);
-        int fd = open(paths[i], O_RDWR | O_CREAT | O_TRUNC, 0600);
+        int fd = open(paths[i], O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
         saved[i] = fcntl(i + 1, F_DUPFD_CLOEXEC, 10);
         CHECK(fd >= 0 && saved[i] >= 0 && dup2(fd, i + 1) >= 0);
         close(fd);

@@ -30,7 +30,7 @@ int units_parse_bytes(const char *s, int64_t *ret, struct err *err)
     const char *rest = s + n;
 
     if (n == 0)
-        return err_invalid(err, *s == '-' ? "invalid size: '%s'" : "invalid size: '%s'", s);
+        return err_invalid(err, "invalid size: '%s'", s);
     while (*rest == ' ')
         rest++;
     for (size_t i = 0; rest[i] && i + 1 < sizeof(suffix); i++)

@@ -250,8 +250,9 @@ static size_t value_end(const char *p, size_t n)
             in_str = true;
         } else if (c == '{' || c == '[') {
             depth++;
-        } else if ((c == '}' || c == ']') && depth > 0 && --depth == 0) {
-            return i + 1;
+        } else if (c == '}' || c == ']') {
+            if (depth > 0 && --depth == 0)
+                return i + 1;
         } else if (c == '\n' && depth == 0) {
             return i + 1;
         }

@@ -47,7 +47,7 @@ int ctr_attach_check(struct engine *e, const char *id, const struct attach_opts 
 {
     char keys[64];
     auto_ctr struct container *c = ctr_find(e, id, err);
-    int r = c ? keys_parse(o->keys, keys, err) : -err->no;
+    int r = c ? keys_parse(o->keys, keys, err) : err_code(err);
 
     if (r < 0)
         return r;
@@ -156,7 +156,7 @@ int ctr_attach(struct engine *e, const char *id, const struct attach_opts *o, in
     auto_close int fd = client;
     auto_ctr struct container *c = ctr_find(e, id, err);
     char keys[64];
-    int r = c ? keys_parse(o->keys, keys, err) : -err->no;
+    int r = c ? keys_parse(o->keys, keys, err) : err_code(err);
 
     if (r < 0)
         return r;

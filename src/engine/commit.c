@@ -89,7 +89,7 @@ int ctr_commit(struct engine *e, const char *id, const struct commit_opts *o, st
     struct err ignored = {0};
 
     if (!c)
-        return -err->no;
+        return err_code(err);
     int paused = hold_still(c, o->pause, err);
     if (paused < 0)
         return paused;

@@ -466,7 +466,7 @@ int ctr_rename(struct engine *e, const char *id, const char *name, struct err *e
     auto_ctr struct container *c = ctr_find(e, id, err);
 
     if (!c)
-        return -err->no;
+        return err_code(err);
     if (name && *name == '/')
         name++;
     if (str_empty(name))

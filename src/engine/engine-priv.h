@@ -299,8 +299,9 @@ void execs_ended(struct container *c); /* lock held: the container has exited */
 void exec_ended(struct container *c, const char *exec_id, int code);
 void execs_free(struct container *c);
 
-/** exec_start_raw() - start attached to @fd, output unframed (probes). */
-int exec_start_raw(struct engine *e, const char *exec_id, int fd, struct err *err) MUST;
+/** exec_start_raw() - start attached to @client (becomes the engine's), output unframed (probes).
+ */
+int exec_start_raw(struct engine *e, const char *exec_id, int client, struct err *err) MUST;
 
 /* health.c; container.lock is held for all of them */
 void health_start(struct container *c);

@@ -119,8 +119,8 @@ struct attach_opts {
 int ctr_attach_check(struct engine *e, const char *id, const struct attach_opts *o, bool *ret_tty,
                      struct err *err) MUST;
 void ctr_attach_over(struct engine *e, const char *id);
-/** ctr_attach() - hand a client's socket over; @fd and @early become the engine's. */
-int ctr_attach(struct engine *e, const char *id, const struct attach_opts *o, int fd,
+/** ctr_attach() - hand over the socket @client; it and @early become the engine's. */
+int ctr_attach(struct engine *e, const char *id, const struct attach_opts *o, int client,
                const struct buf *early, struct err *err) MUST;
 
 struct logs_opts {
@@ -185,8 +185,8 @@ int exec_create(struct engine *e, const char *id, const struct exec_create_reque
                 struct arena *a, char **ret_id, struct err *err) MUST;
 /** exec_check() - may it be started? @ret_tty as it was created. */
 int exec_check(struct engine *e, const char *exec_id, bool *ret_tty, struct err *err) MUST;
-/** exec_start() - @fd: the client's socket (becomes the engine's), or -1 to start detached. */
-int exec_start(struct engine *e, const char *exec_id, int fd, const struct buf *early,
+/** exec_start() - @client: its socket (becomes the engine's), or -1 to start detached. */
+int exec_start(struct engine *e, const char *exec_id, int client, const struct buf *early,
                const int64_t size[2], struct err *err) MUST;
 int exec_resize(struct engine *e, const char *exec_id, uint32_t rows, uint32_t cols,
                 struct err *err) MUST;

@@ -127,7 +127,7 @@ int exec_create(struct engine *e, const char *id, const struct exec_create_reque
 {
     char keys[64];
     auto_ctr struct container *c = ctr_find(e, id, err);
-    int r = c ? check_state(c, err) : -err->no;
+    int r = c ? check_state(c, err) : err_code(err);
 
     if (r >= 0 && req->cmd.n == 0)
         r = err_invalid(err, "No exec command specified");
@@ -159,7 +159,7 @@ int exec_check(struct engine *e, const char *exec_id, bool *ret_tty, struct err 
     auto_ctr struct container *c = owner;
 
     if (!x)
-        return -err->no;
+        return err_code(err);
     (void)pthread_mutex_lock(&c->lock);
     bool started = x->started, ended = x->has_code;
     (void)pthread_mutex_unlock(&c->lock);
@@ -272,7 +272,7 @@ static int start(struct engine *e, const char *exec_id, int *fd, bool raw, const
     auto_ctr struct container *c = owner;
     char keys[64];
 
-    int r = x ? claim(c, x, err) : -err->no;
+    int r = x ? claim(c, x, err) : err_code(err);
     if (r >= 0)
         r = keys_parse(x->req->detach_keys, keys, err);
     if (r < 0)
@@ -352,7 +352,7 @@ int exec_resize(struct engine *e, const char *exec_id, uint32_t rows, uint32_t c
     int run = -1;
 
     if (!x)
-        return -err->no;
+        return err_code(err);
     struct shim_req req = {.op = "resize", .exec = x->id, .rows = rows, .cols = cols};
     (void)pthread_mutex_lock(&c->lock);
     if (x->running && c->run_fd >= 0)
@@ -414,7 +414,7 @@ int exec_inspect(struct engine *e, const char *exec_id, struct arena *a, struct 
     auto_ctr struct container *c = owner;
 
     if (!x)
-        return -err->no;
+        return err_code(err);
     settle(c, x);
     (void)pthread_mutex_lock(&c->lock);
     *ret = (struct exec_inspect){

@@ -275,7 +275,7 @@ int ctr_copy_out_open(struct engine *e, const char *id, const char *path, struct
     struct stat st;
 
     if (!c)
-        return -err->no;
+        return err_code(err);
     struct ctr_copy *copy = xnew(struct ctr_copy);
     copy->c = c;
     copy->dir = -1;
@@ -389,7 +389,7 @@ int ctr_copy_in(struct engine *e, const char *id, const char *path, const struct
     struct place place = {.root = -1};
 
     if (!c)
-        return -err->no;
+        return err_code(err);
     if (str_empty(path))
         return err_invalid(err, "bad parameter: path is empty");
     if (running_pid(c) == 0) {
@@ -413,7 +413,7 @@ int ctr_export_check(struct engine *e, const char *id, struct err *err)
 {
     auto_ctr struct container *c = ctr_find(e, id, err);
 
-    return c ? 0 : -err->no;
+    return c ? 0 : err_code(err);
 }
 
 int ctr_export(struct engine *e, const char *id, img_write write, void *arg, struct err *err)
@@ -423,7 +423,7 @@ int ctr_export(struct engine *e, const char *id, img_write write, void *arg, str
     auto_close int fd = -1;
 
     if (!c)
-        return -err->no;
+        return err_code(err);
     int r = open_merged(c, &fd, err);
     int64_t n = r < 0 ? r : pack_tree(fd, out, NULL, err);
     if (n >= 0)
@@ -469,7 +469,7 @@ int ctr_changes(struct engine *e, const char *id, struct arena *a, struct ctr_ch
     struct diff d;
 
     if (!c)
-        return -err->no;
+        return err_code(err);
     int r = ctr_diff_open(c, a, &d, err);
     if (r < 0)
         return r;

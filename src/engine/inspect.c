@@ -132,7 +132,7 @@ int ctr_inspect(struct engine *e, const char *id, bool size, struct arena *a,
     auto_ctr struct container *c = ctr_find(e, id, err);
 
     if (!c)
-        return -err->no;
+        return err_code(err);
     (void)pthread_mutex_lock(&c->lock);
     *ret = (struct container_inspect){
         .id = arena_strdup(a, c->id),
@@ -372,7 +372,7 @@ static int creation_of(struct list_ctx *x, const char *key, int64_t *ret, struct
         return 0;
     auto_ctr struct container *c = ctr_find(x->e, v->v[0], err);
     if (!c)
-        return -err->no;
+        return err_code(err);
     *ret = c->created_ns;
     return 0;
 }

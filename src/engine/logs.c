@@ -331,7 +331,7 @@ int ctr_logs_check(struct engine *e, const char *id, struct err *err)
     auto_ctr struct container *c = ctr_find(e, id, err);
 
     if (!c)
-        return -err->no;
+        return err_code(err);
     if (strcmp(c->host->log_config.type, "json-file") != 0)
         return err_as(err, ERR_NOT_IMPLEMENTED, ENOSYS,
                       "configured logging driver does not support reading");
@@ -349,7 +349,7 @@ int ctr_logs(struct engine *e, const char *id, const struct logs_opts *o, int go
     char path[40];
 
     if (!c)
-        return -err->no;
+        return err_code(err);
     (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", c->data_fd);
     if (o->follow &&
         (inotify < 0 || inotify_add_watch(inotify, path, IN_MODIFY | IN_CREATE | IN_MOVED_TO) < 0))

@@ -349,7 +349,7 @@ static int copy_files(struct container *c, const char *name, struct err *err)
 {
     static const char *const files[] = {"hosts", "resolv.conf", "hostname"};
     auto_ctr struct container *o = ctr_find(c->e, name, err);
-    int r = o ? 0 : -err->no;
+    int r = o ? 0 : err_code(err);
 
     for (size_t i = 0; r >= 0 && i < 3; i++) {
         auto_buf struct buf t = BUF_INIT;

@@ -144,7 +144,7 @@ int ctr_remove(struct engine *e, const char *id, bool force, struct err *err)
     auto_ctr struct container *c = ctr_find(e, id, err);
 
     if (!c)
-        return -err->no;
+        return err_code(err);
     (void)pthread_mutex_lock(&c->lock);
     bool removing = c->auto_removing && c->status != CTR_DEAD;
     (void)pthread_mutex_unlock(&c->lock);

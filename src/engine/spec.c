@@ -63,7 +63,7 @@ static int other_ns(struct container *c, const char *name, const char *file, str
     auto_ctr struct container *o = ctr_find(c->e, name, err);
 
     if (!o)
-        return -err->no;
+        return err_code(err);
     (void)pthread_mutex_lock(&o->lock);
     int64_t pid = ctr_running(o) ? o->pid : 0;
     (void)pthread_mutex_unlock(&o->lock);

@@ -422,7 +422,7 @@ int ctr_start(struct engine *e, const char *id, struct err *err)
     int r;
 
     if (!c)
-        return -err->no;
+        return err_code(err);
     (void)pthread_mutex_lock(&c->op);
     (void)pthread_mutex_lock(&c->lock);
     enum ctr_status status = c->status;

@@ -125,7 +125,7 @@ int ctr_stats(struct engine *e, const char *id, struct arena *a, struct containe
     char when[TIME_TEXT], host_if[IFNAMSIZ];
 
     if (!c)
-        return -err->no;
+        return err_code(err);
     *ret = (struct container_stats){.id = arena_strdup(a, c->id),
                                     .name = arena_printf(a, "/%s", c->name),
                                     .read = arena_strdup(a, TIME_ZERO_TEXT),

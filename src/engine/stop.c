@@ -150,7 +150,7 @@ int ctr_stop(struct engine *e, const char *id, const char *signal, const int64_t
     auto_ctr struct container *c = ctr_find(e, id, err);
 
     if (!c)
-        return -err->no;
+        return err_code(err);
     int r = stop(c, signal, timeout_s, err);
     return r < 0 ? err_wrap(err, r, "cannot stop container: %s", id) : r;
 }
@@ -161,7 +161,7 @@ int ctr_restart(struct engine *e, const char *id, const char *signal, const int6
     auto_ctr struct container *c = ctr_find(e, id, err);
 
     if (!c)
-        return -err->no;
+        return err_code(err);
     int r = stop(c, signal, timeout_s, err);
     if (r < 0)
         return err_wrap(err, r, "cannot restart container %s", id);
@@ -180,7 +180,7 @@ int ctr_kill(struct engine *e, const char *id, const char *signal, struct err *e
     int sig = signal_parse(str_or(signal, "SIGKILL"));
 
     if (!c)
-        return -err->no;
+        return err_code(err);
     if (sig < 0)
         return err_invalid(err, "invalid signal: %s", signal);
     (void)pthread_mutex_lock(&c->lock);
@@ -280,7 +280,7 @@ static int locked(struct engine *e, const char *id, int (*fn)(struct container *
     auto_ctr struct container *c = ctr_find(e, id, err);
 
     if (!c)
-        return -err->no;
+        return err_code(err);
     (void)pthread_mutex_lock(&c->freeze);
     int r = fn(c, err);
     (void)pthread_mutex_unlock(&c->freeze);
@@ -307,7 +307,7 @@ int ctr_resize(struct engine *e, const char *id, uint32_t rows, uint32_t cols, s
     int run = -1;
 
     if (!c)
-        return -err->no;
+        return err_code(err);
     (void)pthread_mutex_lock(&c->lock);
     if (ctr_running(c) && c->run_fd >= 0)
         run = dup(c->run_fd);

@@ -279,7 +279,7 @@ int ctr_top(struct engine *e, const char *id, const char *ps_args, struct arena 
     struct pid_list pids = {0};
 
     if (!c)
-        return -err->no;
+        return err_code(err);
     (void)pthread_mutex_lock(&c->lock);
     bool running = ctr_running(c);
     (void)pthread_mutex_unlock(&c->lock);

@@ -60,7 +60,7 @@ int ctr_update(struct engine *e, const char *id, const struct container_update_r
     struct cgroup_limits limits = {0};
 
     if (!c)
-        return -err->no;
+        return err_code(err);
     if (c->host->auto_remove && !str_empty(req->restart_policy.name) &&
         strcmp(req->restart_policy.name, "no") != 0)
         return err_invalid(err, "Restart policy cannot be updated because AutoRemove is enabled "

@@ -104,9 +104,13 @@ static int match_passwd(void *arg, const struct strv *f)
 }
 
 struct group_search {
-    const char *name; /* group to find, or NULL: collect the groups of @member */
-    const char *member;
+    const char *name;
     uint32_t gid;
+};
+
+/* Groups of a user. */
+struct memberships {
+    const char *user;
     struct arena *a;
     struct user_info *out;
 };
@@ -135,21 +139,20 @@ static void add_own_group(struct user_info *u, struct arena *a)
 static int match_group(void *arg, const struct strv *f)
 {
     struct group_search *s = arg;
+
+    return strcmp(f->v[0], s->name) == 0 && to_id(f->v[2], &s->gid) == 0;
+}
+
+static int add_if_member(void *arg, const struct strv *f)
+{
+    struct memberships *m = arg;
     uint32_t gid;
 
-    if (to_id(f->v[2], &gid) < 0)
+    if (f->n < 4 || to_id(f->v[2], &gid) < 0)
         return 0;
-    if (s->name) {
-        if (strcmp(f->v[0], s->name) != 0)
-            return 0;
-        s->gid = gid;
-        return 1;
-    }
-    if (f->n < 4)
-        return 0;
-    struct strv members = str_split(s->a, f->v[3], ',');
-    if (strv_has(&members, s->member))
-        add_group(s->out, s->a, gid);
+    struct strv members = str_split(m->a, f->v[3], ',');
+    if (strv_has(&members, m->user))
+        add_group(m->out, m->a, gid);
     return 0;
 }
 
@@ -167,10 +170,9 @@ static int find_user(const char *name, const struct buf *passwd, struct passwd_s
     return 0;
 }
 
-static int find_group(const char *name, const struct buf *group, struct arena *a, uint32_t *ret,
-                      struct err *err)
+static int find_group(const char *name, const struct buf *group, uint32_t *ret, struct err *err)
 {
-    struct group_search s = {.name = name, .a = a};
+    struct group_search s = {.name = name};
 
     if (each_line(group, match_group, &s) != 0) {
         *ret = s.gid;
@@ -197,16 +199,16 @@ int user_lookup(const struct container *c, const char *user, const struct strv *
     if (r >= 0)
         r = find_user(*parts.v[0] ? parts.v[0] : "0", &passwd, &s, err);
     if (r >= 0 && own_group)
-        r = find_group(parts.v[1], &group, a, &u.gid, err);
+        r = find_group(parts.v[1], &group, &u.gid, err);
     if (r < 0)
         return r;
     if (!own_group && s.found_name) { /* a group that was asked for stands alone */
-        struct group_search g = {.member = s.found_name, .a = a, .out = &u};
-        (void)each_line(&group, match_group, &g);
+        struct memberships m = {.user = s.found_name, .a = a, .out = &u};
+        (void)each_line(&group, add_if_member, &m);
     }
     for (size_t i = 0; i < more_groups->n; i++) {
         uint32_t gid = 0;
-        r = find_group(more_groups->v[i], &group, a, &gid, err);
+        r = find_group(more_groups->v[i], &group, &gid, err);
         if (r < 0)
             return r;
         add_group(&u, a, gid);

@@ -20,7 +20,7 @@ int ctr_wait_begin(struct engine *e, const char *id, enum ctr_wait_for what, str
     struct container *c = ctr_find(e, id, err);
 
     if (!c)
-        return -err->no;
+        return err_code(err);
     struct ctr_wait *w = xnew(struct ctr_wait);
     w->c = c;
     w->what = what;

@@ -60,8 +60,10 @@ int h1_read_head(struct h1_in *in, size_t *ret_n, struct err *err)
             return err_as(err, ERR_INVALID, E2BIG, "message head too large");
         bool begun = h1_in_len(in) > 0;
         ssize_t got = fill(in);
-        if (got < 0)
-            return stream_read_err(in->s, (int)got, err);
+        if (got < 0) {
+            stream_read_err(in->s, (int)got, err);
+            return (int)got;
+        }
         if (got == 0)
             return begun ? err_invalid(err, "connection closed within a message head")
                          : err_no(err, ENODATA, "connection closed");
@@ -98,8 +100,10 @@ static int read_line(struct h1_in *in, char *line, size_t *ret_len, struct err *
             return 0;
         }
         ssize_t got = fill(in);
-        if (got < 0)
-            return stream_read_err(in->s, (int)got, err);
+        if (got < 0) {
+            stream_read_err(in->s, (int)got, err);
+            return (int)got;
+        }
         if (got == 0)
             return err_no(err, ENODATA, "connection closed within a body");
     }

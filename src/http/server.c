@@ -441,8 +441,10 @@ void http_server_free(struct http_server *s)
 {
     if (!s)
         return;
-    while (s->conns)
-        conn_close(s->conns);
+    for (struct http_conn *c = s->conns, *next; c; c = next) {
+        next = c->next;
+        conn_close(c);
+    }
     for (struct listener *l = s->listeners, *next; l; l = next) {
         next = l->next;
         loop_source_free(l->source);

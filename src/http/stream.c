@@ -77,12 +77,14 @@ ssize_t stream_read(struct stream *s, void *p, size_t n)
     return r;
 }
 
-int stream_read_err(struct stream *s, int r, struct err *err)
+void stream_read_err(struct stream *s, int r, struct err *err)
 {
     const char *why = s->ops->why ? s->ops->why(s) : NULL;
 
-    return why ? err_as(err, ERR_UNAVAILABLE, -r, "tls: %s", why)
-               : err_no(err, r, "read from peer");
+    if (why)
+        (void)err_as(err, ERR_UNAVAILABLE, -r, "tls: %s", why);
+    else
+        (void)err_no(err, r, "read from peer");
 }
 
 int stream_write(struct stream *s, const void *p, size_t n)

@@ -33,8 +33,8 @@ struct stream *stream_from_fd(int fd);
 void stream_free(struct stream *s);
 /** stream_read() - Return: bytes, 0 at the end, -errno (EINTR is retried). */
 ssize_t stream_read(struct stream *s, void *p, size_t n) MUST;
-/** stream_read_err() - what a failed stream_read() means, filled into @err. Return: @r. */
-int stream_read_err(struct stream *s, int r, struct err *err);
+/** stream_read_err() - what a failed stream_read() means, filled into @err; @r: its -errno. */
+void stream_read_err(struct stream *s, int r, struct err *err);
 /** stream_write() - all @n bytes; Return: 0 or -errno; never raises SIGPIPE. */
 int stream_write(struct stream *s, const void *p, size_t n) MUST;
 /** stream_shutdown() - end of our direction; the other one stays open. */

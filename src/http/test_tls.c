@@ -30,10 +30,10 @@ static void make_cert(const char *cert_path, const char *key_path)
         X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, "DNS:localhost,IP:127.0.0.1");
     X509_add_ext(x, alt, -1);
     CHECK(X509_sign(x, key, EVP_sha256()));
-    FILE *f = fopen(cert_path, "w");
+    FILE *f = fopen(cert_path, "we");
     CHECK(f && PEM_write_X509(f, x));
     fclose(f);
-    f = fopen(key_path, "w");
+    f = fopen(key_path, "we");
     CHECK(f && PEM_write_PrivateKey(f, key, NULL, NULL, 0, NULL, NULL));
     fclose(f);
     X509_EXTENSION_free(alt);

@@ -21,7 +21,7 @@ struct tls_opts {
 
 int tls_ctx_new(bool server, const struct tls_opts *opts, struct tls_ctx **ret,
                 struct err *err) MUST;
-void tls_ctx_free(struct tls_ctx *ctx);
+void tls_ctx_free(struct tls_ctx *t);
 /** tls_accept() - shake hands as the server; @fd becomes the stream's on success. Blocks. */
 int tls_accept(struct tls_ctx *ctx, int fd, struct stream **ret, struct err *err) MUST;
 /** tls_connect() - as the client; @host is checked against the certificate. @fd as above. */

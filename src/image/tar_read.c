@@ -466,7 +466,7 @@ static int read_extra(struct tar_reader *r, const uint8_t block[TAR_BLOCK], stru
     uint64_t size = 0;
     char *p = NULL;
 
-    if (!memchr("xgLK", h->type, 4))
+    if (!h->type || !strchr("xgLK", h->type))
         return 0;
     int rc = NATURAL(size, &size);
     if (rc >= 0)

@@ -67,7 +67,7 @@ static inline char *fix_sh(struct fix *f, const char *script)
     char path[80];
 
     (void)snprintf(path, sizeof(path), "%s/script", f->path);
-    FILE *w = fopen(path, "w");
+    FILE *w = fopen(path, "we");
     CHECK(w && fputs(script, w) >= 0 && fclose(w) == 0);
     char *line = arena_printf(&f->a, "cd %s && sh -e ./script 2>&1", f->path);
     FILE *p = popen(line, "r");

@@ -35,7 +35,7 @@ static void check_rebuilds(struct fix *f, const struct unpacked_layer *l, const 
     CHECK_OK(n);
     source_free(s);
     CHECK_INT(out.len, tar->len);
-    CHECK(memcmp(out.data, tar->data, tar->len) == 0);
+    CHECK(memcmp(buf_str(&out), tar->data, tar->len) == 0);
 }
 
 /* Path of the layer's files, for scripts. */

@@ -21,10 +21,10 @@ const char *caps_name(int cap);
 /** caps_last() - highest capability of the running kernel (by prctl, no /proc needed). */
 int caps_last(void);
 /**
- * caps_mask() - list of names to mask
+ * caps_mask() - list of names to a mask
  * Return: 0; 1 when names unknown to us or the kernel were skipped.
  */
-int caps_mask(const struct strv *names, uint64_t *ret, struct err *err) MUST;
+int caps_mask(const struct strv *list, uint64_t *ret, struct err *err) MUST;
 
 /** caps_bound() - drop everything outside @mask from the bounding set. */
 int caps_bound(uint64_t mask, struct err *err) MUST;

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/auto.h"
+#include "base/mem.h"
 #include "kern/mount.h"
 
 #ifndef OPEN_TREE_CLONE
@@ -194,11 +195,9 @@ static int legacy_run(struct legacy *l)
 int overlay_mount_legacy(const struct overlay *o, int *ret_fd, struct err *err)
 {
     size_t n = o->lowers.n + 2;
-    auto_free int *fds = calloc(n, sizeof(int));
-    auto_free struct legacy *l = calloc(1, sizeof(*l));
+    auto_free int *fds = xcalloc(n, sizeof(int));
+    auto_free struct legacy *l = xnew(struct legacy);
 
-    if (!fds || !l)
-        return err_no(err, ENOMEM, "mount overlay");
     memset(fds, 0xff, n * sizeof(int));
     *l = (struct legacy){.o = o, .fds = fds, .fd = -1};
     int r = legacy_run(l);

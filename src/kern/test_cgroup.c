@@ -2,6 +2,7 @@
 #include "kern/cgroup.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -52,7 +53,7 @@ static pid_t inside(struct cgroup *cg, void (*fn)(void))
     int p[2];
     char c;
 
-    CHECK(pipe(p) == 0);
+    CHECK(pipe2(p, O_CLOEXEC) == 0);
     pid_t pid = fork();
     if (pid == 0) {
         struct err e = {0};

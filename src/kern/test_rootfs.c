@@ -23,7 +23,7 @@ static void place_init(struct place *p)
     auto_close int top = open(p->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     CHECK(mkdirat(top, "root", 0755) == 0);
     CHECK(mkdirat(top, "outside", 0755) == 0);
-    auto_close int secret = openat(top, "outside/secret", O_CREAT | O_WRONLY, 0600);
+    auto_close int secret = openat(top, "outside/secret", O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
     CHECK(secret >= 0);
     p->root = openat(top, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
     CHECK(p->root >= 0);

@@ -101,7 +101,8 @@ static bool is_switch(const struct flag *f)
 {
     const struct field *s = f->key && *f->key ? setting(f->key) : NULL;
 
-    return s ? s->kind == F_BOOL : strcmp(f->name, "config-file") && strcmp(f->name, "request-log");
+    return s ? s->kind == F_BOOL
+             : !str_eq(f->name, "config-file") && !str_eq(f->name, "request-log");
 }
 
 /* One argument (and its value, when that is the next one). Return: arguments used. */

@@ -298,7 +298,7 @@ int cmd_run(struct cli *cli, char **argv, struct err *err)
 
 int cmd_start(struct cli *cli, char **argv, struct err *err)
 {
-    struct cli_state s;
+    struct cli_state s = {.dir = -1};
     enum cli_status st = CLI_STOPPED;
     const char *id;
     int r = cli_one_id(argv, &id, err);

@@ -373,15 +373,13 @@ static int ps_table(char **args, const struct pid_list *pids, struct err *err)
     char *standard[] = {(char *)"ps", (char *)"-ef", NULL};
     int out[2];
 
-    if (pipe(out) < 0)
+    if (pipe2(out, O_CLOEXEC) < 0)
         return err_sys(err, "make a pipe");
     pid_t pid = fork();
     if (pid == 0) {
         char **argv = *args ? args - 1 : standard;
         argv[0] = standard[0];
         (void)dup2(out[1], 1);
-        (void)close(out[0]);
-        (void)close(out[1]);
         execvp("ps", argv);
         _exit(127);
     }

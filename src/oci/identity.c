@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/auto.h"
+#include "base/mem.h"
 #include "base/io.h"
 #include "kern/apparmor.h"
 #include "kern/rlimit.h"
@@ -173,11 +174,9 @@ static int lift(int *const *fds, int min, struct err *err)
 /* Extra descriptors may sit where another of them belongs: lift all, then drop each into place. */
 static int place_extra(const struct setup *s, int min, struct err *err)
 {
-    auto_free int *copy = calloc(s->nextra_fds + 1, sizeof(int));
+    auto_free int *copy = xcalloc(s->nextra_fds + 1, sizeof(int));
     int r = place_stdio(s, err);
 
-    if (!copy)
-        return err_no(err, ENOMEM, "set up descriptors");
     for (size_t i = 0; i < s->nextra_fds && r == 0; i++) {
         copy[i] = fcntl(s->extra_fds[i], F_DUPFD_CLOEXEC, min);
         if (copy[i] < 0)

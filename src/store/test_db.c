@@ -118,7 +118,7 @@ TEST(a_file_that_is_no_catalog_is_refused)
     struct err e = {0};
     struct db *db = NULL;
     char path[64];
-    FILE *f = fopen(scratch_file(path), "w");
+    FILE *f = fopen(scratch_file(path), "we");
 
     for (int i = 0; i < 1000; i++)
         fputs("this is no database ", f);
