@@ -18,7 +18,7 @@ class FakeRegistry(secure.Server):
     def __init__(self, fault=None, ranges=True, **kw):
         self.blobs, self.manifests, self.uploads = {}, {}, {}
         self.fault, self.ranges = fault or (lambda req: False), ranges
-        self.lock = threading.Lock()
+        self.lock, self.begun = threading.Lock(), 0
         super().__init__(self.serve, **kw)
         self.host = "127.0.0.1:%d" % self.port
 
@@ -93,7 +93,8 @@ class FakeRegistry(secure.Server):
 
     def begin(self, req, repo):
         with self.lock:
-            name = "u%d" % len(self.uploads)
+            self.begun += 1
+            name = "u%d" % self.begun
             self.uploads[name] = b""
         req.reply(202, Location="/v2/%s/blobs/uploads/%s" % (repo, name), Range="0-0")
 

@@ -1,0 +1,124 @@
+"""kill -9 at every fail point of pull and push, and an error there: the next daemon finds a clean
+store, and the repeated command finishes, with what was finished before."""
+import http.client
+
+import pytest
+
+import cleat
+import images
+from cleat import until
+from test_hostile import error_of, fake, layer_dirs, random_layer, stages  # noqa: F401
+
+PULL = [p for p in cleat.fail_points() if p.startswith("image.pull.")]
+PUSH = [p for p in cleat.fail_points() if p.startswith("image.push.")]
+BELOW = [p for p in cleat.fail_points() if p.startswith(("layer.", "blob.publish", "image.create",
+                                                         "image.insert", "image.tag"))]
+BROKEN = (OSError, http.client.HTTPException, ValueError)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def fail_build():
+    if cleat.SANITIZED:
+        pytest.skip("runs once, without sanitizers")
+    if not cleat.BUILD_FAIL:
+        pytest.skip("CLEAT_BUILD_FAIL names no build with fail points")
+    why = cleat.why_not(cleat.BUILD_FAIL)
+    if why:
+        pytest.skip(why)
+
+
+@pytest.fixture
+def broken_daemon(own_daemon, daemon, fake):
+    """A registry, and a daemon of which start(points) makes one that fails there."""
+    reg = fake()
+    d = own_daemon(build=cleat.BUILD_FAIL)
+    d.others |= cleat.namespace_mates()
+    return d, reg
+
+
+def attempt(call):
+    """True when it was answered with success to the end."""
+    try:
+        reply = call()
+        return reply.status == 200 and not error_of(reply)
+    except BROKEN:
+        return False
+
+
+def pull(d, ref):
+    return cleat.Api(d.socket).post("/images/create", fromImage=ref, tag="latest", timeout=20)
+
+
+def push(d, ref):
+    return cleat.Api(d.socket).post("/images/%s/push" % ref, tag="latest", timeout=20)
+
+
+def fail_in(d, point, action, work):
+    """Start a daemon that fails at @point, let it @work; True when nothing was noticed of it."""
+    d.start(wait=False, env={"CLEAT_FAIL": "%s=%s" % (point, action)})
+    try:
+        until(d.answers, 10)
+        fine = attempt(work)
+    except AssertionError:
+        fine = False
+    if d.process.poll() is None:
+        d.crash()
+    d.stopped = True
+    return fine
+
+
+def check_clean(d):
+    """The store holds what the catalog knows, and nothing half-made."""
+    assert not stages(d)
+    for image in d.api.ok("GET", "/images/json", all=1):
+        shown = d.api.ok("GET", "/images/%s/json" % image["Id"])
+        have = {"sha256:" + x for x in layer_dirs(d)}
+        assert set(shown["RootFS"]["Layers"]) <= have
+        name = (image["RepoTags"] or [image["Id"]])[0]
+        assert len(d.api.get("/images/%s/get" % name).body) > 1000  # all layers proven on the way
+
+
+@pytest.mark.parametrize("action", ["crash@1", "error@1"])
+@pytest.mark.parametrize("point", PULL + BELOW)
+def test_pull(broken_daemon, name, point, action):
+    d, reg = broken_daemon
+    reg.put_image(name, "latest", [random_layer(name, 100000), random_layer(name + "b", 100000)])
+    ref = "%s/%s" % (reg.host, name)
+    d.start()  # cleat/hello is made without a fault
+    d.stop()
+    assert not fail_in(d, point, action, lambda: pull(d, ref))
+    fetched = len(reg.asked("GET", "/blobs/"))
+    d.start()
+    check_clean(d)
+    reply = pull(d, ref)
+    assert not error_of(reply), reply
+    if point in ("image.pull.layers", "image.pull.blobs", "image.pull.made", "image.pull.after") \
+            and action == "crash@1":
+        assert len(reg.asked("GET", "/blobs/")) <= fetched + 1  # the config at most, no layer
+    check_clean(d)
+    cid = d.api.ok("GET", "/images/%s/json" % ref)["Id"]
+    assert d.api.delete("/images/" + cid, force=1).status == 200
+    assert len(layer_dirs(d)) == 1  # cleat/hello's
+
+
+@pytest.mark.parametrize("action", ["crash@1", "error@1"])
+@pytest.mark.parametrize("point", PUSH)
+def test_push(broken_daemon, name, point, action):
+    d, reg = broken_daemon
+    ref = "%s/%s" % (reg.host, name)
+    parts = [random_layer(name, 100000), random_layer(name + "b", 100000)]
+    d.start()
+    d.api.post("/images/load", images.docker_archive([ref + ":latest"], parts),
+               headers={"Content-Type": "application/x-tar"})
+    d.stop()
+    assert not fail_in(d, point, action, lambda: push(d, ref))
+    d.start()
+    check_clean(d)
+    reply = push(d, ref)
+    assert not error_of(reply), reply
+    again = push(d, ref).lines
+    assert not [x for x in again if x.get("status") == "Pushed"]
+    digest = again[-1]["aux"]["Digest"]
+    assert (name, digest) in reg.manifests
+    assert d.api.ok("GET", "/images/%s/json" % ref)["RepoDigests"] == ["%s@%s" % (ref, digest)]
+    check_clean(d)
