@@ -325,6 +325,8 @@ int img_seed(struct engine *e, struct err *err) MUST;
 struct registries;
 int registries_new(const struct engine_config *c, struct registries **ret, struct err *err) MUST;
 void registries_free(struct registries *r);
+/** registry_describe() - the settings as "info" shows them. */
+void registry_describe(struct engine *e, struct arena *a, struct system_info *ret);
 
 /** engine_job() - run on the pool; engine_free() waits for all of them. */
 void engine_job(struct engine *e, void (*fn)(void *arg), void *arg);

@@ -121,7 +121,7 @@ static void put_features(struct engine *e, struct arena *a, struct system_info *
     ret->labels = strv_clone(a, &e->conf->labels);
     if (!ret->labels.v)
         ret->labels.v = arena_alloc(a, sizeof(char *));
-    ret->registry_config = arena_new(a, struct registry_service_config);
+    registry_describe(e, a, ret);
     ret->index_server_address = arena_strdup(a, "https://index.docker.io/v1/");
     struct firewall_info *fw = arena_new(a, struct firewall_info);
     fw->driver = arena_strdup(a, "nftables");

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "distribution/config.h"
@@ -73,4 +74,54 @@ int registry_session(struct engine *e, const char *registry, const struct auth_c
 const char *registry_of(const struct reference *ref, struct arena *a)
 {
     return arena_strndup(a, ref->name, ref->domain_len);
+}
+
+static struct registry_index *index_of(const char *name, bool secure, struct arena *a)
+{
+    struct registry_index *x = arena_new(a, struct registry_index);
+
+    x->name = arena_strdup(a, name);
+    x->secure = secure;
+    x->official = str_eq(name, DIST_HUB);
+    return x;
+}
+
+static void add_index(struct registry_service_config *c, struct registry_index *x, struct arena *a)
+{
+    typeof(&c->index_configs.v[0]) slot = &arena_push(a, c->index_configs);
+
+    slot->key = x->name;
+    slot->val = x;
+}
+
+/* "http://user:word@host" is nobody's business. */
+static char *shown_proxy(const char *text, struct arena *a)
+{
+    const char *at = text ? strrchr(text, '@') : NULL, *scheme = text ? strstr(text, "://") : NULL;
+
+    if (!at)
+        return arena_strdup(a, str_or(text, ""));
+    return arena_printf(a, "%.*sxxxxx:xxxxx%s", scheme ? (int)(scheme + 3 - text) : 0, text, at);
+}
+
+void registry_describe(struct engine *e, struct arena *a, struct system_info *ret)
+{
+    const struct dist_config *d = &e->registries->config;
+    struct registry_service_config *c = arena_new(a, struct registry_service_config);
+    struct registry_index *hub = index_of(DIST_HUB, true, a);
+
+    c->mirrors = hub->mirrors = dist_mirrors(d, DIST_HUB, a);
+    add_index(c, hub, a);
+    strv_push(a, &c->insecure_cidrs, "::1/128");
+    strv_push(a, &c->insecure_cidrs, "127.0.0.0/8");
+    for (size_t i = 0; i < d->insecure.n; i++) {
+        if (strchr(d->insecure.v[i], '/'))
+            strv_push(a, &c->insecure_cidrs, d->insecure.v[i]);
+        else
+            add_index(c, index_of(d->insecure.v[i], false, a), a);
+    }
+    ret->registry_config = c;
+    ret->http_proxy = shown_proxy(d->http_proxy, a);
+    ret->https_proxy = shown_proxy(d->https_proxy, a);
+    ret->no_proxy = arena_strdup(a, str_or(d->no_proxy, ""));
 }

@@ -83,6 +83,7 @@ def test_connect(behind, guarded, name):
     assert {r[0] for r in proxy.requests} == {"CONNECT"}
     assert {r[1] for r in proxy.requests} == {guarded.host}
     assert all("Authorization" not in r[2] for r in proxy.requests)
+    assert d.api.ok("GET", "/info")["HttpsProxy"] == "http://xxxxx:xxxxx@127.0.0.1:%d" % proxy.port
     proxy.close()
 
 
@@ -126,6 +127,10 @@ def test_settings_in_the_file(behind, guarded, name, tmp_path):
     d = behind({}, "--config-file", str(conf))
     assert not error_of(pull(d, "%s:%d/%s" % (secure.ADDRESS, guarded.back.port, name)))
     assert proxy.requests
+    shown = d.api.ok("GET", "/info")
+    assert shown["RegistryConfig"]["InsecureRegistryCIDRs"] == ["::1/128", "127.0.0.0/8",
+                                                                "10.99.0.0/16"]
+    assert shown["RegistryConfig"]["IndexConfigs"]["docker.io"]["Official"]
     proxy.close()
     d.stop()
     for bad in ('{"registry-mirrors": ["nonsense"]}', '{"proxies": {"http-proxy": "ftp://x"}}',
