@@ -50,7 +50,8 @@ static int explain(const struct pull *p, int r, struct err *err)
     if (!err)
         return r;
     (void)reference_familiar_name(p->o->ref, name);
-    if (r == -EKEYREJECTED) /* by 401 docker's client would ask for a password, and wait */
+    /* All else is 500 with Docker, too: by 401 its client would ask for a password, and wait. */
+    if (err->kind != ERR_NOT_FOUND && err->kind != ERR_INVALID)
         err->kind = ERR_SYSTEM;
     if (r == -EACCES) {
         err->kind = ERR_NOT_FOUND;

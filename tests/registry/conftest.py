@@ -11,6 +11,7 @@ sys.path.insert(0, HERE)
 from fixtures import *  # noqa: E402,F401,F403
 import clients  # noqa: E402
 import registry  # noqa: E402
+import secure  # noqa: E402
 from clients import cli_or_skip  # noqa: E402
 
 
@@ -20,6 +21,14 @@ def plain(daemon, tmp_path_factory):
     r = registry.Registry(daemon, tmp_path_factory.mktemp("plain"))
     yield r
     r.close()
+
+
+@pytest.fixture(scope="session")
+def authority(daemon, tmp_path_factory):
+    """A CA that the daemon can be made to trust, and names that are not loopback."""
+    registry.need("openssl", "ip")
+    secure.own_etc(str(tmp_path_factory.mktemp("etc")))
+    return secure.Authority(tmp_path_factory.mktemp("ca"))
 
 
 @pytest.fixture(params=["cleat", "docker"])
@@ -45,6 +54,8 @@ def no_images_left(request):
     if "daemon" not in request.fixturenames:
         return
     d = request.getfixturevalue("daemon")
+    if d.stopped:
+        return
     for c in d.api.get("/containers/json", all=1).json:
         d.api.delete("/containers/" + c["Id"], force=1, v=1)
     for image in d.api.get("/images/json", all=1).json:

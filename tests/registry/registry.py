@@ -22,7 +22,7 @@ storage:
   delete: {enabled: true}
   cache: {}
 http:
-  addr: 127.0.0.1:%(port)d
+  addr: 0.0.0.0:%(port)d
   secret: test
 %(more)s"""
 

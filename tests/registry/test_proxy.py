@@ -11,7 +11,7 @@ import cleat
 import secure
 from test_hostile import error_of, pull
 from test_pull import layers
-from test_secure import Guarded, at_address, authority, header  # noqa: F401
+from test_secure import Guarded, header
 
 
 class Proxy(secure.Server):
@@ -54,7 +54,7 @@ class Proxy(secure.Server):
 
 
 @pytest.fixture(scope="module")
-def guarded(daemon, authority, tmp_path_factory):  # noqa: F811
+def guarded(daemon, authority, tmp_path_factory):
     path = tmp_path_factory.mktemp("behind")
     users = secure.htpasswd(str(path / "htpasswd"), alice="s3cret")
     g = Guarded(daemon, path, authority, "auth:\n  htpasswd: {realm: r, path: %s}\n" % users)
