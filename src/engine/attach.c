@@ -102,30 +102,45 @@ static int copy_log(void *arg, int stream, const char *p, size_t n, struct err *
     return r < 0 ? err_no(err, r, "write to client") : 0;
 }
 
-/* A client that wants nothing but output of a container that does not run gets what there is. */
-static int wait_for_start(struct container *c, const struct shim_attach *a, const char *keys,
-                          int *fd)
+/*
+ * A client of a container that does not run waits for the next start. Looking and queueing are one
+ * step under the lock, and so are "it runs" and taking the queue (start.c): a client is either
+ * queued and found by the start, or sees that the container runs.
+ * Return: false when it runs, and nothing has been done.
+ */
+static bool wait_for_start(struct container *c, const struct shim_attach *a, const char keys[64],
+                           int *fd)
 {
     struct waiting_client *w = xnew(struct waiting_client);
 
-    w->fd = take_fd(fd);
     w->a = *a;
     memcpy(w->keys, keys, sizeof(w->keys));
     w->a.detach_keys = w->keys;
-    struct waiting_client **at = &c->waiting;
-    while (*at)
-        at = &(*at)->next;
-    *at = w;
-    return 0;
+    (void)pthread_mutex_lock(&c->lock);
+    bool wait = !ctr_running(c);
+    if (wait) {
+        struct waiting_client **at = &c->waiting;
+        while (*at)
+            at = &(*at)->next;
+        w->fd = take_fd(fd);
+        *at = take_ptr(&w);
+    }
+    (void)pthread_mutex_unlock(&c->lock);
+    free(w);
+    return wait;
 }
 
+/* To the shim of a container that runs. One that has ended since, or is about to, has no more
+ * output: the client sees its end, as if it had come a moment earlier. */
 static int hand_over(struct container *c, const struct shim_attach *sa, int fd, struct err *err)
 {
-    auto_arena struct arena a = ARENA_INIT;
     struct shim_req req = {.op = "attach", .attach = (struct shim_attach *)sa};
-    struct shim_reply reply = {0};
+    int r = ctr_ask(c, &req, fd, NULL, err);
 
-    return shim_call(c->run_fd, &req, fd, &a, &reply, err);
+    if (r != -ESRCH)
+        return r < 0 ? r : 0;
+    err_clear(err);
+    return 0;
 }
 
 /* Early bytes become the first input: a short message to the shim's end of a new pair would need a
@@ -175,12 +190,7 @@ int ctr_attach(struct engine *e, const char *id, const struct attach_opts *o, in
         r = push_early(&fd, early, err);
     if (r < 0 || !o->stream)
         return r;
-    (void)pthread_mutex_lock(&c->lock);
-    if (ctr_running(c) && c->run_fd >= 0)
-        r = hand_over(c, &sa, fd, err);
-    else
-        r = wait_for_start(c, &sa, keys, &fd);
-    (void)pthread_mutex_unlock(&c->lock);
+    r = wait_for_start(c, &sa, keys, &fd) ? 0 : hand_over(c, &sa, fd, err);
     if (r >= 0)
         ctr_event(c, "attach", NULL);
     return r;

@@ -269,6 +269,17 @@ int ctr_adopt(struct container *c, struct err *err) MUST;
 /** ctr_name_free() - Return: 0, -EEXIST with Docker's words. */
 int ctr_name_free(struct engine *e, const char *name, struct err *err) MUST;
 
+/* ask.c */
+/**
+ * ctr_ask() - one request to the container's shim; container.lock is not held
+ * @fd: descriptor to pass, or -1; borrowed
+ * @ret: "pid" and "exited" of the answer; may be NULL
+ * Return: 0; 1 there is no shim, or it has just ended; the shim's own error (-ESRCH: what was asked
+ * about has ended), -ETIMEDOUT. Blocks as shim_call().
+ */
+int ctr_ask(struct container *c, const struct shim_req *req, int fd, struct shim_reply *ret,
+            struct err *err) MUST;
+
 /* exit.c: what a shim tells us, and what follows from it */
 int ctr_watch_shim(struct container *c, struct err *err) MUST;
 void ctr_unwatch_shim(struct container *c);

@@ -218,21 +218,14 @@ static int ask_shim(struct container *c, struct exec *x, const struct shim_attac
     struct shim_req req = {
         .op = "exec", .exec = x->id, .tty = x->req->tty, .attach = (struct shim_attach *)sa};
     struct shim_reply reply = {0};
-    int run = -1;
-
     int r = build_process(c, x, size, &a, &req.process, err);
-    if (r < 0)
-        return r;
-    (void)pthread_mutex_lock(&c->lock);
-    if (ctr_running(c) && c->run_fd >= 0)
-        run = dup(c->run_fd);
-    (void)pthread_mutex_unlock(&c->lock);
-    auto_close int dir = run;
-    if (dir < 0)
-        return err_conflict(err, "container %s is not running", c->id);
-    r = shim_call(dir, &req, fd, &a, &reply, err);
-    if (r < 0)
-        return r;
+
+    if (r >= 0)
+        r = check_state(c, err);
+    if (r >= 0)
+        r = ctr_ask(c, &req, fd, &reply, err);
+    if (r != 0)
+        return r < 0 ? r : err_conflict(err, "container %s is not running", c->id);
     (void)pthread_mutex_lock(&c->lock);
     x->pid = reply.pid;
     ctr_changed(c);
@@ -344,24 +337,18 @@ void execs_ended(struct container *c)
 int exec_resize(struct engine *e, const char *exec_id, uint32_t rows, uint32_t cols,
                 struct err *err)
 {
-    auto_arena struct arena a = ARENA_INIT;
     struct container *owner = NULL;
     auto_exec struct exec *x = find(e, exec_id, &owner, err);
     auto_ctr struct container *c = owner;
-    struct shim_reply reply = {0};
-    int run = -1;
 
     if (!x)
         return err_code(err);
     struct shim_req req = {.op = "resize", .exec = x->id, .rows = rows, .cols = cols};
     (void)pthread_mutex_lock(&c->lock);
-    if (x->running && c->run_fd >= 0)
-        run = dup(c->run_fd);
+    bool running = x->running;
     (void)pthread_mutex_unlock(&c->lock);
-    auto_close int dir = run;
-    if (dir < 0)
-        return err_conflict(err, "exec process is not running");
-    return shim_call(dir, &req, -1, &a, &reply, err);
+    int r = running ? ctr_ask(c, &req, -1, NULL, err) : 1;
+    return r <= 0 ? r : err_conflict(err, "exec process is not running");
 }
 
 enum exec_phase { STARTING, RUNNING, OVER };
@@ -377,14 +364,10 @@ static enum exec_phase phase(struct container *c, const struct exec *x)
 /* Is it over for the shim? Then the event that says so is on its way to us. */
 static bool over_for_shim(struct container *c, struct exec *x)
 {
-    auto_arena struct arena a = ARENA_INIT;
     struct shim_req req = {.op = "state", .exec = x->id};
     struct shim_reply reply = {0};
 
-    (void)pthread_mutex_lock(&c->lock);
-    auto_close int run = c->run_fd >= 0 ? dup(c->run_fd) : -1;
-    (void)pthread_mutex_unlock(&c->lock);
-    return run >= 0 && shim_call(run, &req, -1, &a, &reply, NULL) >= 0 && reply.exited;
+    return ctr_ask(c, &req, -1, &reply, NULL) == 0 && reply.exited;
 }
 
 /*

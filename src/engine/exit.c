@@ -28,6 +28,7 @@
 #define RESTART_RESET_NS (10 * NS_PER_S)
 #define LOST_CODE 255
 #define CGROUP_WAIT_MS 2000
+#define ADOPT_MS 10000 /* the daemon's start waits for it */
 
 struct job {
     struct engine *e;
@@ -345,10 +346,15 @@ static int find_shim(struct container *c, struct err *err)
 
     if (run < 0)
         return errno == ENOENT ? 0 : err_sys(err, "open run directory");
-    auto_close int sock = shim_connect(run, NULL);
+    auto_close int sock = shim_connect(run, ADOPT_MS, err);
     c->run_fd = take_fd(&run);
-    if (sock < 0 || shim_call_on(sock, &req, -1, &a, &st, NULL) < 0)
+    int r = sock < 0 ? sock : shim_call_on(sock, &req, -1, &a, &st, err);
+    if (r == -ETIMEDOUT)
+        return r; /* it may live: nothing of it is touched */
+    if (r != 0) {
+        err_clear(err);
         return 0; /* gone, or on its way out */
+    }
     if (st.version != SHIM_PROTOCOL)
         return err_invalid(err, "its shim speaks protocol %d, this daemon %d", st.version,
                            SHIM_PROTOCOL);

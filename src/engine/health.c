@@ -93,15 +93,9 @@ static bool collect(int fd, int64_t deadline, struct buf *out)
 
 static void kill_probe(struct container *c, const char *exec_id)
 {
-    auto_arena struct arena a = ARENA_INIT;
     struct shim_req req = {.op = "kill", .exec = exec_id, .signal = SIGKILL};
-    struct shim_reply reply = {0};
 
-    (void)pthread_mutex_lock(&c->lock);
-    auto_close int run = c->run_fd >= 0 ? dup(c->run_fd) : -1;
-    (void)pthread_mutex_unlock(&c->lock);
-    if (run >= 0)
-        (void)!shim_call(run, &req, -1, &a, &reply, NULL);
+    (void)!ctr_ask(c, &req, -1, NULL, NULL);
 }
 
 /* The exit code arrives as an event of its own, a moment after the end of the output. */

@@ -27,15 +27,9 @@
 /* A client of the run before that does not read its output must not hold up the next one. */
 static void hurry_old_shim(struct container *c)
 {
-    auto_arena struct arena a = ARENA_INIT;
     struct shim_req req = {.op = "end"};
-    struct shim_reply reply = {0};
 
-    (void)pthread_mutex_lock(&c->lock);
-    auto_close int run = c->run_fd >= 0 ? dup(c->run_fd) : -1;
-    (void)pthread_mutex_unlock(&c->lock);
-    if (run >= 0)
-        (void)!shim_call(run, &req, -1, &a, &reply, NULL);
+    (void)!ctr_ask(c, &req, -1, NULL, NULL);
 }
 
 /* The shim of the run before may still be tidying up (cgroup, socket). */
@@ -259,7 +253,7 @@ static int fill_plan(struct container *c, struct arena *a, struct shim_plan *pla
 /* Waits for the shim's first word. */
 static int first_event(int control, struct arena *a, struct shim_event *ev, struct err *err)
 {
-    int r = shim_recv(control, &shim_event_type, a, ev, NULL, NULL, err);
+    int r = shim_first_event(control, SHIM_PATIENCE_MS, a, ev, err);
 
     if (r == 0)
         return err_no(err, ECONNRESET, "the shim ended before the container was started");
@@ -365,24 +359,38 @@ static int save_running(struct container *c, struct err *err)
     return ctr_save_state(c, err);
 }
 
+/* Those who came when the plan had been written already. */
+static void attach_late(struct container *c, struct waiting_client *late)
+{
+    struct err err = {0};
+
+    for (struct waiting_client *w = late; w; w = w->next) {
+        struct shim_req req = {.op = "attach", .attach = &w->a};
+        int r = ctr_ask(c, &req, w->fd, NULL, &err);
+        if (r < 0 && r != -ESRCH)
+            log_warn("container %s: attach a client: %s", c->id, err.msg);
+    }
+    free_waiting(late);
+}
+
 /* From here on the container runs; what cannot be recorded is ended again, by its own exit. */
 static int started(struct container *c, const struct shim_event *ev, struct err *err)
 {
-    auto_arena struct arena a = ARENA_INIT;
     struct shim_req req = {.op = "kill", .signal = SIGKILL};
-    struct shim_reply reply = {0};
 
     (void)pthread_mutex_lock(&c->lock);
     set_running(c, ev);
     int r = save_running(c, err);
     c->manual_stop |= r < 0;
+    struct waiting_client *late = take_ptr(&c->waiting);
     ctr_changed(c);
     (void)pthread_mutex_unlock(&c->lock);
+    attach_late(c, late);
     ctr_net_event(c, "connect");
     ctr_event(c, "start", NULL);
     int w = ctr_watch_shim(c, r < 0 ? NULL : err);
     if (r < 0)
-        (void)!shim_call(c->run_fd, &req, -1, &a, &reply, NULL);
+        (void)!ctr_ask(c, &req, -1, NULL, NULL);
     return r < 0 ? r : w;
 }
 

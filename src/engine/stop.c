@@ -31,24 +31,13 @@ static bool still_running(struct container *c)
 /* Return: 0 sent, 1 it was gone already. */
 static int send_signal(struct container *c, int sig, struct err *err)
 {
-    auto_arena struct arena a = ARENA_INIT;
     struct shim_req req = {.op = "kill", .signal = sig};
-    struct shim_reply reply = {0};
-    int run = -1;
+    int r = still_running(c) ? ctr_ask(c, &req, -1, NULL, err) : 1;
 
-    (void)pthread_mutex_lock(&c->lock);
-    if (ctr_running(c) && c->run_fd >= 0)
-        run = dup(c->run_fd);
-    (void)pthread_mutex_unlock(&c->lock);
-    auto_close int fd = run;
-    if (fd < 0)
-        return 1;
-    int r = shim_call(fd, &req, -1, &a, &reply, err);
-    if (r == -ESRCH || r == -ENOENT || r == -ECONNREFUSED || r == -ECONNRESET) {
-        err_clear(err);
-        return 1;
-    }
-    return r;
+    if (r != -ESRCH)
+        return r;
+    err_clear(err);
+    return 1;
 }
 
 static void thaw(struct container *c)
@@ -299,27 +288,17 @@ int ctr_unpause(struct engine *e, const char *id, struct err *err)
 
 int ctr_resize(struct engine *e, const char *id, uint32_t rows, uint32_t cols, struct err *err)
 {
-    auto_arena struct arena a = ARENA_INIT;
     auto_ctr struct container *c = ctr_find(e, id, err);
     struct shim_req req = {.op = "resize", .rows = rows, .cols = cols};
-    struct shim_reply reply = {0};
-    char r_[16], c_[16];
-    int run = -1;
+    char height[16], width[16];
 
     if (!c)
         return err_code(err);
-    (void)pthread_mutex_lock(&c->lock);
-    if (ctr_running(c) && c->run_fd >= 0)
-        run = dup(c->run_fd);
-    (void)pthread_mutex_unlock(&c->lock);
-    auto_close int fd = run;
-    if (fd < 0)
-        return not_running(c, err);
-    int r = shim_call(fd, &req, -1, &a, &reply, err);
-    if (r < 0)
-        return r;
-    (void)snprintf(r_, sizeof(r_), "%u", rows);
-    (void)snprintf(c_, sizeof(c_), "%u", cols);
-    ctr_event(c, "resize", "height", r_, "width", c_, NULL);
+    int r = still_running(c) ? ctr_ask(c, &req, -1, NULL, err) : 1;
+    if (r != 0)
+        return r < 0 ? r : not_running(c, err);
+    (void)snprintf(height, sizeof(height), "%u", rows);
+    (void)snprintf(width, sizeof(width), "%u", cols);
+    ctr_event(c, "resize", "height", height, "width", width, NULL);
     return 0;
 }

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -116,17 +117,45 @@ int shim_spawn(struct shim_spawn *sp, struct err *err)
     return r < 0 ? r : take_fd(&ours);
 }
 
-int shim_connect(int run_fd, struct err *err)
+static int set_timeout(int sock, int timeout_ms, struct err *err)
+{
+    struct timeval t = {.tv_sec = timeout_ms / 1000, .tv_usec = timeout_ms % 1000 * 1000L};
+
+    if (setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof(t)) < 0 ||
+        setsockopt(sock, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof(t)) < 0)
+        return err_sys(err, "set a time limit");
+    return 0;
+}
+
+static int no_answer(struct err *err)
+{
+    return err_as(err, ERR_SYSTEM, ETIMEDOUT, "the shim does not answer");
+}
+
+int shim_connect(int run_fd, int timeout_ms, struct err *err)
 {
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
     auto_close int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 
     if (fd < 0)
         return err_sys(err, "create socket");
+    int r = set_timeout(fd, timeout_ms, err);
+    if (r < 0)
+        return r;
     (void)snprintf(addr.sun_path, sizeof(addr.sun_path), "/proc/self/fd/%d/" SHIM_SOCKET, run_fd);
     if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
-        return err_sys(err, "connect to shim");
+        return errno == EAGAIN ? no_answer(err) : err_sys(err, "connect to shim");
     return take_fd(&fd);
+}
+
+int shim_first_event(int control, int timeout_ms, struct arena *a, struct shim_event *ret,
+                     struct err *err)
+{
+    int r = set_timeout(control, timeout_ms, err);
+
+    if (r >= 0)
+        r = shim_recv(control, &shim_event_type, a, ret, NULL, NULL, err);
+    return r == -EAGAIN ? no_answer(err) : r;
 }
 
 int shim_call_on(int sock, const struct shim_req *req, int fd, struct arena *a,
@@ -134,13 +163,13 @@ int shim_call_on(int sock, const struct shim_req *req, int fd, struct arena *a,
 {
     int r = shim_send(sock, &shim_req_type, req, &fd, fd >= 0 ? 1 : 0);
 
+    if (r == -EPIPE || r == -ECONNRESET)
+        return 1;
     if (r < 0)
-        return err_no(err, r, "ask shim to %s", req->op);
+        return r == -EAGAIN ? no_answer(err) : err_no(err, r, "ask shim to %s", req->op);
     r = shim_recv(sock, &shim_reply_type, a, reply, NULL, NULL, err);
-    if (r < 0)
-        return r;
-    if (r == 0)
-        return err_no(err, ECONNRESET, "shim ended during %s", req->op);
+    if (r <= 0)
+        return r == 0 ? 1 : r == -EAGAIN ? no_answer(err) : r;
     if (reply->no)
         return err_as(err, (enum err_kind)reply->kind, reply->no, "%s", str_or(reply->msg, ""));
     return 0;
@@ -149,9 +178,14 @@ int shim_call_on(int sock, const struct shim_req *req, int fd, struct arena *a,
 int shim_call(int run_fd, const struct shim_req *req, int fd, struct arena *a,
               struct shim_reply *reply, struct err *err)
 {
-    auto_close int sock = shim_connect(run_fd, err);
+    auto_close int sock = shim_connect(run_fd, SHIM_PATIENCE_MS, err);
 
-    return sock < 0 ? sock : shim_call_on(sock, req, fd, a, reply, err);
+    if (sock >= 0)
+        return shim_call_on(sock, req, fd, a, reply, err);
+    if (sock != -ENOENT && sock != -ECONNREFUSED)
+        return sock;
+    err_clear(err);
+    return 1;
 }
 
 int shim_exit_record(int run_fd, struct arena *a, struct shim_event *ret, struct err *err)

@@ -23,18 +23,28 @@ struct shim_spawn {
  */
 int shim_spawn(struct shim_spawn *sp, struct err *err) MUST;
 
+/* How long a living shim may take for an answer, on the busiest machine. */
+#define SHIM_PATIENCE_MS 60000
+
 /** shim_connect() - connect to the shim whose run directory is @run_fd.
- * Return: socket; -ENOENT or -ECONNREFUSED when it is gone. */
-int shim_connect(int run_fd, struct err *err) MUST;
+ * @timeout_ms: for connecting, and for each answer on the socket
+ * Return: socket; -ENOENT or -ECONNREFUSED when it is gone, -ETIMEDOUT. */
+int shim_connect(int run_fd, int timeout_ms, struct err *err) MUST;
+
+/** shim_first_event() - wait for "started" or "failed" on a new shim's control socket.
+ * Return: 1, 0 the shim has ended, -ETIMEDOUT, -errno. */
+int shim_first_event(int control, int timeout_ms, struct arena *a, struct shim_event *ret,
+                     struct err *err) MUST;
 
 /**
  * shim_call() - one request on a new connection, and its answer
  * @fd: descriptor to pass, or -1; borrowed
- * Return: 0; the shim's own error, or -ENOENT/-ECONNREFUSED as shim_connect().
+ * Return: 0; 1 the shim has ended, if only while it was asked; the shim's own error; -ETIMEDOUT
+ * after SHIM_PATIENCE_MS.
  */
 int shim_call(int run_fd, const struct shim_req *req, int fd, struct arena *a,
               struct shim_reply *reply, struct err *err) MUST;
-/** shim_call_on() - the same on a connected socket, which stays open ("watch"). */
+/** shim_call_on() - the same on a connected socket, with its patience; it stays open ("watch"). */
 int shim_call_on(int sock, const struct shim_req *req, int fd, struct arena *a,
                  struct shim_reply *reply, struct err *err) MUST;
 

@@ -7,6 +7,7 @@
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 #include "base/auto.h"
 #include "base/io.h"
@@ -204,7 +205,7 @@ TEST(exec_kill_and_watch_over_the_socket)
         strv_push(&b.mem, &p.args, cmd[i]);
     CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
     struct shim_req req = {.op = "exec", .exec = "x1", .process = &p, .attach = &a};
-    CHECK_OK(shim_call(b.run_fd, &req, pair[1], &b.mem, &rep, &e));
+    CHECK_INT(shim_call(b.run_fd, &req, pair[1], &b.mem, &rep, &e), 0);
     CHECK(rep.pid > 0);
     (void)close(pair[1]);
     CHECK_INT(read_all(pair[0], got, sizeof(got)), 3);
@@ -214,11 +215,11 @@ TEST(exec_kill_and_watch_over_the_socket)
     CHECK_STR(ev.exec, "x1");
     CHECK_INT(ev.code, 3);
     struct shim_req watch = {.op = "watch"};
-    CHECK_OK(shim_call(b.run_fd, &watch, -1, &b.mem, &rep, &e));
+    CHECK_INT(shim_call(b.run_fd, &watch, -1, &b.mem, &rep, &e), 0);
     CHECK_INT(rep.version, SHIM_PROTOCOL);
     CHECK(rep.started_ns > 0 && !rep.exited);
     struct shim_req kill_req = {.op = "kill", .signal = SIGKILL};
-    CHECK_OK(shim_call(b.run_fd, &kill_req, -1, &b.mem, &rep, &e));
+    CHECK_INT(shim_call(b.run_fd, &kill_req, -1, &b.mem, &rep, &e), 0);
     next_event(&b, control, &ev);
     CHECK_STR(ev.event, "exit");
     CHECK_INT(ev.code, 137);
@@ -238,13 +239,44 @@ TEST(a_shim_goes_on_without_its_daemon)
     int control = box_start(&b, NULL);
     expect_started(&b, control);
     (void)close(control); /* the daemon dies */
-    control = shim_connect(b.run_fd, &e);
+    control = shim_connect(b.run_fd, SHIM_PATIENCE_MS, &e);
     CHECK_OK(control);
     struct shim_req watch = {.op = "watch"}, eof = {.op = "close"};
-    CHECK_OK(shim_call_on(control, &watch, -1, &b.mem, &rep, &e));
-    CHECK_OK(shim_call(b.run_fd, &eof, -1, &b.mem, &rep, &e));
+    CHECK_INT(shim_call_on(control, &watch, -1, &b.mem, &rep, &e), 0);
+    CHECK_INT(shim_call(b.run_fd, &eof, -1, &b.mem, &rep, &e), 0);
     next_event(&b, control, &ev);
     CHECK_STR(ev.event, "exit");
     CHECK_INT(ev.code, 5);
     box_done(&b, control);
+}
+
+TEST(a_shim_that_does_not_answer_is_not_waited_for)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    char dir[] = "/tmp/cleat-deaf-XXXXXX";
+    auto_arena struct arena a = ARENA_INIT;
+    struct shim_req watch = {.op = "watch"};
+    struct shim_reply rep = {0};
+    struct shim_event ev = {0};
+    struct err e = {0};
+    int pair[2];
+
+    CHECK(mkdtemp(dir));
+    auto_close int run = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    auto_close int deaf = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    (void)snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/" SHIM_SOCKET, dir);
+    CHECK_INT(bind(deaf, (struct sockaddr *)&addr, sizeof(addr)), 0);
+    CHECK_INT(shim_call(run, &watch, -1, &a, &rep, &e), 1); /* nobody listens: it is gone */
+    CHECK_INT(listen(deaf, 0), 0);
+    auto_close int sock = shim_connect(run, 50, &e);
+    CHECK_OK(sock);
+    CHECK_INT(shim_call_on(sock, &watch, -1, &a, &rep, &e), -ETIMEDOUT);
+    CHECK_STR(e.msg, "the shim does not answer");
+    CHECK_INT(shim_connect(run, 50, &e), -ETIMEDOUT); /* it does not even accept */
+    CHECK_INT(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+    CHECK_INT(shim_first_event(pair[0], 50, &a, &ev, &e), -ETIMEDOUT);
+    (void)close(pair[1]);
+    CHECK_INT(shim_first_event(pair[0], 50, &a, &ev, &e), 0);
+    (void)close(pair[0]);
+    CHECK_OK(remove_tree_at(AT_FDCWD, dir, &e));
 }

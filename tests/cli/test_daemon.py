@@ -1,7 +1,9 @@
 """The daemon dies and comes back: containers run on, logs lose nothing, ps is right."""
 import os
 import random
+import shutil
 import signal
+import socket
 import subprocess
 import threading
 
@@ -105,6 +107,50 @@ def test_attached_session_survives_the_daemon(daemon2):
         a.until(b"b4")
     d.start()
     d.api.ok("DELETE", "/containers/" + cid, force=1)
+    clean(d)
+
+
+def test_attach_in_the_middle_of_a_start(own_daemon, tmp_path):
+    """A client that comes when the shim is on its way already waits for this start, not the next."""
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    shutil.copy(os.path.join(cleat.BUILD, "cleatd"), tmp_path / "cleatd")
+    shim = tmp_path / "cleat-shim"
+    shim.write_text("#!/bin/sh\nread x <%s\nexec %s \"$@\"\n"
+                    % (gate, os.path.realpath(os.path.join(cleat.BUILD, "cleat-shim"))))
+    shim.chmod(0o755)
+    d = own_daemon(build=str(tmp_path)).start()
+    d.firewall = None
+    fixtures.load(d)
+    cid = create(d, "sh", "-c", "while :; do echo tick; sleep 0.1; done", start=False)
+    start = threading.Thread(target=d.api.ok, args=("POST", "/containers/%s/start" % cid))
+    start.start()
+    until(lambda: os.listdir(os.path.join(d.exec_root, "shims")), 10, "the start is under way")
+    go = os.open(gate, os.O_WRONLY)  # returns when the shim's stand-in reads
+    with d.api.hijack("/containers/%s/attach" % cid, stream=1, stdout=1) as a:
+        os.close(go)
+        assert a.frame() == (1, b"tick\n")
+    start.join()
+    clean(d)
+
+
+def test_a_deaf_shim_does_not_keep_the_daemon_down(daemon2):
+    """It holds a socket and never answers: that is told, and everything else works."""
+    d = daemon2
+    d.firewall = None
+    cid = create(d, "true", start=False)
+    assert d.stop() == 0
+    run = os.path.join(d.exec_root, "shims", cid)
+    os.mkdir(run, 0o700)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as deaf:
+        deaf.bind(os.path.join(run, "sock"))
+        deaf.listen()
+        d.start()
+        assert "container %s: the shim does not answer" % cid in d.log()
+        assert d.api.ok("GET", "/containers/%s/json" % cid)["State"]["Status"] == "created"
+        other = create(d, "true")
+        assert d.api.ok("POST", "/containers/%s/wait" % other)["StatusCode"] == 0
+    shutil.rmtree(run)  # nobody else knows whether it is still of use
     clean(d)
 
 
