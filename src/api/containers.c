@@ -120,8 +120,9 @@ static int delete_one(struct api *api, struct http_req *req, struct http_resp *r
     if (http_query_bool(req, "link", false))
         return err_as(err, ERR_NOT_IMPLEMENTED, ENOSYS, "links are not built yet");
     return done(resp,
-                ctr_remove(api->engine, id_of(req), http_query_bool(req, "force", false), err), 204,
-                204);
+                ctr_remove(api->engine, id_of(req), http_query_bool(req, "force", false),
+                           http_query_bool(req, "v", false), err),
+                204, 204);
 }
 
 static int read_size(struct http_req *req, uint32_t *rows, uint32_t *cols, struct err *err)

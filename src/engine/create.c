@@ -376,6 +376,14 @@ static int make_dirs(struct engine *e, struct container *c, struct err *err)
     return 0;
 }
 
+/* Clients take "not found" for the image's absence, and pull it. */
+static int not_the_image(int r, struct err *err)
+{
+    if (r < 0 && err && err->kind == ERR_NOT_FOUND)
+        err->kind = ERR_INVALID;
+    return r;
+}
+
 static int build(struct engine *e, struct container *c, const struct container_create_request *req,
                  struct err *err)
 {
@@ -397,6 +405,8 @@ static int build(struct engine *e, struct container *c, const struct container_c
     r = check_config(c->config, err);
     if (r >= 0)
         r = check_host(c->host, err);
+    if (r >= 0)
+        r = not_the_image(ctr_volumes_plan(c, err), err);
     return r < 0 ? r : ctr_check_ports(e, c->config, c->host, err);
 }
 
@@ -429,6 +439,21 @@ static int name_and_store(struct engine *e, struct container *c, const char *nam
     return r;
 }
 
+/* The container is in the table, so that nobody prunes its volumes; it starts when it has them. */
+static int make_volumes(struct container *c, struct err *err)
+{
+    struct err ignored = {0};
+
+    (void)pthread_mutex_lock(&c->op);
+    ctr_link(c);
+    int r = not_the_image(ctr_volumes_make(c, true, err), err);
+    bool gone = r < 0 && ctr_remove_locked(c, true, &ignored) >= 0;
+    (void)pthread_mutex_unlock(&c->op);
+    if (gone)
+        ctr_volumes_drop(c);
+    return r;
+}
+
 int ctr_create(struct engine *e, const char *name, const struct container_create_request *req,
                struct arena *a, struct container_create_response *ret, struct err *err)
 {
@@ -452,9 +477,10 @@ int ctr_create(struct engine *e, const char *name, const struct container_create
         return r;
     ctr_apparmor_warn(c, a, &warnings);
     r = name_and_store(e, c, name, err);
+    if (r >= 0)
+        r = make_volumes(c, err);
     if (r < 0)
         return r;
-    ctr_link(c);
     ctr_event(c, "create", NULL);
     ret->id = arena_strdup(a, id);
     ret->warnings = warnings;

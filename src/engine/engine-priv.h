@@ -75,7 +75,8 @@ struct container {
     char *image_id, *image_name; /* name as the user wrote it */
     struct container_config *config;
     struct strv lowers; /* layer directories, topmost first */
-    int data_fd;        /* containers/<id> */
+    VEC_OF(struct ctr_volume *) volumes;
+    int data_fd; /* containers/<id> */
 
     /* Under container.lock. */
     char *name; /* without "/"; in mem */
@@ -120,7 +121,9 @@ struct engine {
     struct pool *pool;
     char *shim, *init;
     int data_fd, containers_fd, shims_fd, lock_fd;
-    int trash_fd; /* directories of removed containers, on their way out */
+    int trash_fd; /* what was removed, on its way out */
+    int volumes_fd;
+    pthread_mutex_t volumes_lock; /* making and removing volumes; after container.op */
     char *data_path;
     struct db *db;
     struct image_store *images;
@@ -292,6 +295,47 @@ void ctr_after_exit(struct container *c);
 void engine_sweep_run(struct engine *e, const char *id);
 #define RUN_CGROUP "cgroup" /* symbolic link in the run directory: the cgroup's path */
 void ctr_cancel_restart(struct container *c);
+
+/* trash.c */
+/** trash_put() - @name of @dir_fd is gone at once, and deleted later. A missing one is success. */
+int trash_put(struct engine *e, int dir_fd, const char *name, struct err *err) MUST;
+void trash_delete(struct engine *e, const char *name);
+
+/* volumes.c */
+char *vol_path(const struct engine *e, const char *name, struct arena *a);
+/** vol_need() - make the volume if it is not there. Return: 1 made, 0 it was there. */
+int vol_need(struct engine *e, const struct volume_create_request *rq, struct err *err) MUST;
+int vol_get(struct engine *e, const char *name, struct arena *a, struct volume_create_request *ret,
+            struct err *err) MUST;
+bool vol_is_anonymous(const struct volume_create_request *rec);
+int64_t vol_size(struct engine *e, const char *name); /* walks */
+int vol_load_all(struct engine *e, struct err *err) MUST;
+
+/* ctr_volumes.c */
+/* A mount that was decided when the container was made: of a volume, or of what another container
+ * has bound (--volumes-from). */
+struct ctr_volume {
+    char *name;   /* of the volume, or "" */
+    char *source; /* of a bind, or "" */
+    char *target, *mode;
+    bool ro, no_copy;
+    bool anonymous; /* made for this container, with a name that nobody chose */
+};
+/** ctr_volumes_plan() - decide, from request and image, before anything is made. */
+int ctr_volumes_plan(struct container *c, struct err *err) MUST;
+/** ctr_volumes_make() - make those that are missing; @first: fill empty ones from the image. */
+int ctr_volumes_make(struct container *c, bool first, struct err *err) MUST;
+/** ctr_volumes_drop() - remove its anonymous ones that nobody else uses. */
+void ctr_volumes_drop(struct container *c);
+char *ctr_volumes_json(const struct container *c, struct arena *a);
+int ctr_volumes_read(struct container *c, const char *json, struct err *err) MUST;
+/** vol_users() - how many containers have the volume; @ids: their ids are added (heap), or NULL. */
+size_t vol_users(struct engine *e, const char *name, struct strv *ids);
+void ctr_volume_events(struct container *c, const char *action);
+/** ctr_open_lower() - the layers below the container's own as one tree (files.c). */
+int ctr_open_lower(const struct container *c, int *ret_fd, struct err *err) MUST;
+/** tree_size() - bytes of the files below; takes @fd over. */
+int64_t tree_size(int fd, int depth);
 
 /* remove.c */
 int ctr_remove_locked(struct container *c, bool force, struct err *err) MUST; /* op held */

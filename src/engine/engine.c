@@ -52,6 +52,8 @@ static int open_dirs(struct engine *e, struct err *err)
     if (r >= 0)
         r = open_dir(e->data_fd, "containers", 0710, &e->containers_fd, err);
     if (r >= 0)
+        r = open_dir(e->data_fd, "volumes", 0701, &e->volumes_fd, err);
+    if (r >= 0)
         r = open_dir(e->data_fd, "trash", 0700, &e->trash_fd, err);
     if (r >= 0)
         r = open_dir(AT_FDCWD, e->conf->exec_root, 0711, &exec, err);
@@ -158,11 +160,6 @@ static void sweep_container(struct engine *e, const char *name)
     sweep_tree(e->containers_fd, name);
 }
 
-static void sweep_trash(struct engine *e, const char *name)
-{
-    sweep_tree(e->trash_fd, name);
-}
-
 static int open_cgroups(struct engine *e, struct err *err)
 {
     struct err why = {0};
@@ -197,12 +194,14 @@ static int bring_up(struct engine *e, struct err *err)
     if (r >= 0)
         r = img_seed(e, err);
     if (r >= 0)
+        r = vol_load_all(e, err);
+    if (r >= 0)
         r = ctr_load_all(e, err);
     if (r < 0)
         return r;
     engine_apparmor_open(e);
     sweep_dir(e, e->containers_fd, "container", sweep_container);
-    sweep_dir(e, e->trash_fd, "removed container", sweep_trash);
+    sweep_dir(e, e->trash_fd, "trash", trash_delete);
     sweep_dir(e, e->shims_fd, "run directory", engine_sweep_run);
     return 0;
 }
@@ -217,10 +216,11 @@ int engine_open(const struct engine_config *c, struct loop *loop, struct pool *p
     e->pool = pool;
     e->shim = xstrdup(shim);
     e->init = xstrdup(init);
-    e->data_fd = e->containers_fd = e->trash_fd = e->shims_fd = e->lock_fd = -1;
+    e->data_fd = e->containers_fd = e->trash_fd = e->volumes_fd = e->shims_fd = e->lock_fd = -1;
     e->events = events_new();
     e->started_ns = now_ns();
     (void)pthread_mutex_init(&e->lock, NULL);
+    (void)pthread_mutex_init(&e->volumes_lock, NULL);
     (void)pthread_cond_init(&e->quiet, NULL);
     int r = bring_up(e, err);
     if (r < 0) {
@@ -312,6 +312,7 @@ void engine_free(struct engine *e)
     close_fd(&e->shims_fd);
     close_fd(&e->containers_fd);
     close_fd(&e->trash_fd);
+    close_fd(&e->volumes_fd);
     close_fd(&e->data_fd);
     close_fd(&e->lock_fd);
     (void)pthread_cond_destroy(&e->quiet);

@@ -20,6 +20,7 @@
 #include "wire/image.h"
 #include "wire/registry.h"
 #include "wire/system.h"
+#include "wire/volume.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -64,7 +65,8 @@ int ctr_kill(struct engine *e, const char *id, const char *signal, struct err *e
 int ctr_pause(struct engine *e, const char *id, struct err *err) MUST;
 int ctr_unpause(struct engine *e, const char *id, struct err *err) MUST;
 int ctr_rename(struct engine *e, const char *id, const char *name, struct err *err) MUST;
-int ctr_remove(struct engine *e, const char *id, bool force, struct err *err) MUST;
+/** ctr_remove() - @volumes: its anonymous volumes, too. */
+int ctr_remove(struct engine *e, const char *id, bool force, bool volumes, struct err *err) MUST;
 int ctr_update(struct engine *e, const char *id, const struct container_update_request *req,
                struct arena *a, struct container_update_response *ret, struct err *err) MUST;
 int ctr_resize(struct engine *e, const char *id, uint32_t rows, uint32_t cols,
@@ -204,6 +206,19 @@ int net_list(struct engine *e, const struct filters *f, struct arena *a, struct 
 int net_inspect(struct engine *e, const char *name, struct arena *a, struct network_inspect **ret,
                 struct err *err) MUST;
 int net_remove(struct engine *e, const char *name, struct err *err) MUST;
+
+/* ---- volumes ---- */
+
+int vol_create(struct engine *e, const struct volume_create_request *rq, struct arena *a,
+               struct volume_info *ret, struct err *err) MUST;
+int vol_inspect(struct engine *e, const char *name, struct arena *a, struct volume_info *ret,
+                struct err *err) MUST;
+int vol_list(struct engine *e, const struct filters *f, struct arena *a,
+             struct volume_list_response *ret, struct err *err) MUST;
+/** vol_remove() - -EEXIST (conflict) while a container has it; @force: a missing one is fine. */
+int vol_remove(struct engine *e, const char *name, bool force, struct err *err) MUST;
+int vol_prune(struct engine *e, const struct filters *f, struct arena *a,
+              struct volume_prune_response *ret, struct err *err) MUST;
 
 /* ---- images ---- */
 

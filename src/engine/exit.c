@@ -128,6 +128,7 @@ void ctr_exited(struct container *c, int code, bool oom, int64_t at_ns)
                    (long long)(c->started_ns ? (at_ns - c->started_ns) / NS_PER_S : 0));
     record_exit(c, code, oom, at_ns);
     ctr_net_event(c, "disconnect");
+    ctr_volume_events(c, "unmount");
     ctr_event(c, "die", "exitCode", text, "execDuration", secs, NULL);
 }
 
@@ -208,6 +209,8 @@ static void remove_now(void *arg)
     (void)pthread_mutex_lock(&c->op);
     int r = c->removed ? 0 : ctr_remove_locked(c, true, &err);
     (void)pthread_mutex_unlock(&c->op);
+    if (r >= 0)
+        ctr_volumes_drop(c);
     if (r < 0)
         log_error("container %s: %s", c->id, err.msg);
 }

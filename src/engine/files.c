@@ -33,7 +33,7 @@ static char *own_dir(const struct container *c, const char *name, struct arena *
 }
 
 /* The layers below the container's own. */
-static int open_lower(const struct container *c, int *ret_fd, struct err *err)
+int ctr_open_lower(const struct container *c, int *ret_fd, struct err *err)
 {
     struct overlay o = {.lowers = c->lowers};
 
@@ -440,7 +440,7 @@ int ctr_diff_open(struct container *c, struct arena *a, struct diff *ret, struct
 
     int r = ctr_mounts(c, a, &spec, err);
     if (r >= 0)
-        r = open_lower(c, &d.lower_fd, err);
+        r = ctr_open_lower(c, &d.lower_fd, err);
     if (r < 0)
         return r;
     for (size_t i = 0; i < spec.mounts.n; i++)

@@ -220,6 +220,23 @@ static size_t users_of(struct engine *e, const char *image_id)
     return n;
 }
 
+static int put_volumes(struct engine *e, struct arena *a, struct disk_usage *ret, struct err *err)
+{
+    static const struct filters none = {0};
+    struct volume_list_response list = {0};
+    int r = vol_list(e, &none, a, &list, err);
+
+    for (size_t i = 0; i < list.volumes.n; i++) {
+        struct volume_info *v = list.volumes.v[i];
+        v->usage = arena_new(a, struct volume_usage);
+        *v->usage = (struct volume_usage){.size_b = vol_size(e, v->name),
+                                          .ref_count = (int64_t)vol_users(e, v->name, NULL)};
+    }
+    ret->volumes.v = list.volumes.v ? list.volumes.v : arena_alloc(a, sizeof(void *));
+    ret->volumes.n = list.volumes.n;
+    return r;
+}
+
 int engine_disk_usage(struct engine *e, struct arena *a, struct disk_usage *ret, struct err *err)
 {
     static const struct filters none = {0};
@@ -251,7 +268,9 @@ int engine_disk_usage(struct engine *e, struct arena *a, struct disk_usage *ret,
     ret->images.n = imgs.n;
     ret->containers.v = ctrs.v ? ctrs.v : arena_alloc(a, sizeof(void *));
     ret->containers.n = ctrs.n;
-    ret->volumes.v = arena_alloc(a, sizeof(void *));
+    r = put_volumes(e, a, ret, err);
+    if (r < 0)
+        return r;
     ret->build_cache.v = arena_alloc(a, sizeof(void *));
     return 0;
 }

@@ -19,7 +19,7 @@
 
 /* ---- sizes ---- */
 
-static int64_t tree_size(int fd, int depth)
+int64_t tree_size(int fd, int depth)
 {
     auto_dir DIR *d = fdopendir(fd);
     int64_t sum = 0;
@@ -328,7 +328,8 @@ static bool match_mount(const struct container_summary *s, const struct filters 
         return true;
     for (size_t i = 0; i < s->mounts.n; i++)
         if (filters_exact(f, "volume", s->mounts.v[i]->destination) ||
-            filters_exact(f, "volume", s->mounts.v[i]->source))
+            filters_exact(f, "volume", s->mounts.v[i]->source) ||
+            filters_exact(f, "volume", str_or(s->mounts.v[i]->name, "")))
             return true;
     return false;
 }

@@ -1,7 +1,9 @@
 /*
  * What is mounted in a container: the kernel's file systems, the three files that name the host,
- * binds, tmpfs. Volumes are another issue's: asking for one is answered clearly.
+ * binds, volumes, tmpfs.
  */
+#include "engine/mounts.h"
+
 #include "engine/engine-priv.h"
 
 #include <errno.h>
@@ -11,15 +13,6 @@
 #include <sys/stat.h>
 
 #include "base/io.h"
-
-struct bind {
-    char *source, *target, *mode, *propagation;
-    bool ro, rro, non_recursive, create;
-};
-struct binds {
-    struct bind *v;
-    size_t n;
-};
 
 static struct oci_mount *add(struct arena *a, struct oci_spec *spec, const char *dest,
                              const char *type, const char *source, const char *options)
@@ -57,21 +50,17 @@ static int parse_mode(const char *mode, struct bind *b, struct arena *a, struct 
             b->ro = true;
         else if (known_propagation(w))
             b->propagation = words.v[i];
+        else if (strcmp(w, "nocopy") == 0)
+            b->no_copy = true;
         else if (strcmp(w, "rw") != 0 && strcmp(w, "z") != 0 && strcmp(w, "Z") != 0 &&
-                 strcmp(w, "nocopy") != 0 && strcmp(w, "cached") != 0 &&
-                 strcmp(w, "delegated") != 0 && strcmp(w, "consistent") != 0)
+                 strcmp(w, "cached") != 0 && strcmp(w, "delegated") != 0 &&
+                 strcmp(w, "consistent") != 0)
             return err_invalid(err, "invalid mode: %s", mode);
     }
     return 0;
 }
 
-static int no_volumes(struct err *err, const char *what)
-{
-    return err_as(err, ERR_NOT_IMPLEMENTED, ENOSYS,
-                  "named volumes are not built yet: %s; use a bind mount (an absolute path)", what);
-}
-
-/* "/host:/container[:mode]" */
+/* "/host:/container[:mode]" or "volume:/container[:mode]" */
 static int parse_bind(const char *text, struct arena *a, struct bind *ret, struct err *err)
 {
     struct strv p = str_split(a, text, ':');
@@ -92,8 +81,7 @@ static int parse_bind(const char *text, struct arena *a, struct bind *ret, struc
                            "invalid volume specification: '%s': invalid mount config for type "
                            "\"bind\": invalid specification: destination can't be '/'",
                            text);
-    if (b.source[0] != '/')
-        return no_volumes(err, text);
+    b.volume = b.source[0] != '/';
     if (p.n == 3) {
         int r = parse_mode(p.v[2], &b, a, err);
         if (r < 0)
@@ -141,8 +129,36 @@ static int mount_to_bind(const struct mount_spec *m, struct arena *a, struct bin
     return 0;
 }
 
-static int collect(const struct host_config *host, struct arena *a, struct binds *ret,
-                   struct err *err)
+/* An entry of HostConfig.Mounts of type volume. */
+static int mount_to_volume(const struct mount_spec *m, struct arena *a, struct bind *ret,
+                           struct err *err)
+{
+    const struct volume_options *o = m->volume_options;
+
+    if (str_empty(m->target) || m->target[0] != '/')
+        return err_invalid(err,
+                           "invalid mount config for type \"volume\": invalid mount path: '%s' "
+                           "mount path must be absolute",
+                           str_or(m->target, ""));
+    if (m->source && m->source[0] == '/')
+        return err_invalid(err,
+                           "invalid mount config for type \"volume\": Source must be the name "
+                           "of a volume: %s",
+                           m->source);
+    if (o && !str_empty(o->subpath))
+        return err_as(err, ERR_NOT_IMPLEMENTED, ENOSYS, "volume-subpath is not built yet");
+    *ret = (struct bind){.source = arena_strdup(a, str_or(m->source, "")),
+                         .target = m->target,
+                         .mode = arena_strdup(a, ""),
+                         .propagation = arena_strdup(a, ""),
+                         .volume = true,
+                         .ro = m->read_only,
+                         .no_copy = o && o->no_copy};
+    return 0;
+}
+
+int binds_collect(const struct host_config *host, struct arena *a, struct binds *ret,
+                  struct err *err)
 {
     for (size_t i = 0; i < host->binds.n; i++) {
         int r = parse_bind(host->binds.v[i], a, &arena_push(a, *ret), err);
@@ -153,11 +169,13 @@ static int collect(const struct host_config *host, struct arena *a, struct binds
         const struct mount_spec *m = host->mounts.v[i];
         if (str_eq(m->type, "tmpfs"))
             continue;
-        if (str_eq(m->type, "volume") || str_eq(m->type, "image"))
-            return no_volumes(err, m->type);
-        if (!str_eq(m->type, "bind"))
+        if (str_eq(m->type, "image"))
+            return err_as(err, ERR_NOT_IMPLEMENTED, ENOSYS, "mounts of images are not built yet");
+        bool volume = str_eq(m->type, "volume");
+        if (!volume && !str_eq(m->type, "bind"))
             return err_invalid(err, "mount type unknown: \"%s\"", str_or(m->type, ""));
-        int r = mount_to_bind(m, a, &arena_push(a, *ret), err);
+        int r = volume ? mount_to_volume(m, a, &arena_push(a, *ret), err)
+                       : mount_to_bind(m, a, &arena_push(a, *ret), err);
         if (r < 0)
             return r;
     }
@@ -173,9 +191,7 @@ int ctr_check_binds(const struct host_config *host, struct err *err)
     auto_arena struct arena a = ARENA_INIT;
     struct binds binds = {0};
 
-    if (host->volumes_from.n)
-        return no_volumes(err, "volumes-from");
-    return collect(host, &a, &binds, err);
+    return binds_collect(host, &a, &binds, err);
 }
 
 /* ---- to the runtime ---- */
@@ -183,11 +199,13 @@ int ctr_check_binds(const struct host_config *host, struct err *err)
 static int mount_binds(struct container *c, struct arena *a, struct oci_spec *spec, struct err *err)
 {
     struct binds binds = {0};
-    int r = collect(c->host, a, &binds, err);
+    int r = binds_collect(c->host, a, &binds, err);
 
     for (size_t i = 0; r >= 0 && i < binds.n; i++) {
         const struct bind *b = &binds.v[i];
         struct stat st;
+        if (b->volume)
+            continue;
         if (b->create && stat(b->source, &st) < 0) { /* as Docker: -v makes a missing directory */
             r = mkdir_p_at(AT_FDCWD, b->source, 0755, err);
             if (r < 0)
@@ -200,6 +218,42 @@ static int mount_binds(struct container *c, struct arena *a, struct oci_spec *sp
                                        : ""));
     }
     return r;
+}
+
+/* "type", "device" and "o" of the local driver: mounted here rather than on the host, so that
+ * nothing is left there; a file system that is not in memory is the same one for all. */
+static void mount_device(struct arena *a, struct oci_spec *spec, const struct ctr_volume *v,
+                         const struct strmap *options)
+{
+    const char *o = str_or(strmap_get(options, "o"), ""), *type = strmap_get(options, "type");
+    struct strv words = str_split(a, o, ',');
+    bool bind = strv_has(&words, "bind") || strv_has(&words, "rbind");
+
+    (void)add(a, spec, v->target, bind ? "bind" : str_or(type, "none"),
+              strmap_get(options, "device"),
+              arena_printf(a, "%s%s%s", o, v->ro && *o ? "," : "", v->ro ? "ro" : ""));
+}
+
+static int mount_volumes(struct container *c, struct arena *a, struct oci_spec *spec,
+                         struct err *err)
+{
+    for (size_t i = 0; i < c->volumes.n; i++) {
+        const struct ctr_volume *v = c->volumes.v[i];
+        const char *ro = v->ro ? ",ro" : "";
+        struct volume_create_request rec = {0};
+        int r = str_empty(v->name) ? 0 : vol_get(c->e, v->name, a, &rec, err);
+        if (r < 0)
+            return r;
+        if (str_empty(v->name))
+            (void)add(a, spec, v->target, "bind", v->source,
+                      arena_printf(a, "rbind,rprivate%s", ro));
+        else if (rec.driver_opts.n)
+            mount_device(a, spec, v, &rec.driver_opts);
+        else
+            (void)add(a, spec, v->target, "bind", vol_path(c->e, v->name, a),
+                      arena_printf(a, "rbind,rprivate%s", ro));
+    }
+    return 0;
 }
 
 static void mount_tmpfs(struct container *c, struct arena *a, struct oci_spec *spec)
@@ -289,6 +343,8 @@ int ctr_mounts(struct container *c, struct arena *a, struct oci_spec *spec, stru
     struct oci_spec user = {0}, all = {0};
 
     int r = mount_binds(c, a, &user, err);
+    if (r >= 0)
+        r = mount_volumes(c, a, &user, err);
     if (r < 0)
         return r;
     mount_tmpfs(c, a, &user);
@@ -310,9 +366,25 @@ void ctr_mount_points(struct container *c, struct arena *a, struct container_ins
 {
     struct binds binds = {0};
 
-    if (collect(c->host, a, &binds, NULL) < 0)
+    for (size_t i = 0; i < c->volumes.n; i++) {
+        const struct ctr_volume *v = c->volumes.v[i];
+        bool volume = !str_empty(v->name);
+        struct mount_point *m = arena_new(a, struct mount_point);
+        *m = (struct mount_point){.type = arena_strdup(a, volume ? "volume" : "bind"),
+                                  .name = v->name,
+                                  .source = volume ? vol_path(c->e, v->name, a) : v->source,
+                                  .destination = v->target,
+                                  .driver = volume ? arena_strdup(a, "local") : NULL,
+                                  .mode = v->mode,
+                                  .rw = !v->ro,
+                                  .propagation = arena_strdup(a, volume ? "" : "rprivate")};
+        arena_push(a, ret->mounts) = m;
+    }
+    if (binds_collect(c->host, a, &binds, NULL) < 0)
         return; /* a bind source that went away since: inspect shows the others */
     for (size_t i = 0; i < binds.n; i++) {
+        if (binds.v[i].volume)
+            continue;
         struct mount_point *m = arena_new(a, struct mount_point);
         *m = (struct mount_point){.type = arena_strdup(a, "bind"),
                                   .source = binds.v[i].source,

@@ -12,7 +12,6 @@
 #include "base/auto.h"
 #include "base/failpoint.h"
 #include "base/io.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "base/time.h"
 
@@ -43,35 +42,6 @@ static int mark(struct container *c, struct err *err)
     return r;
 }
 
-struct trash {
-    struct engine *e;
-    char id[65];
-};
-
-static void delete_trash(void *arg)
-{
-    auto_free struct trash *t = arg;
-    struct err err = {0};
-
-    if (remove_tree_at(t->e->trash_fd, t->id, &err) < 0)
-        log_warn("removed container %s: %s", t->id, err.msg); /* the next start tries again */
-}
-
-/* Deleting files can take long, and nobody has to wait for it: a rename is all that must be done
- * before the container counts as removed. */
-static int throw_away(struct container *c, struct err *err)
-{
-    struct engine *e = c->e;
-
-    if (renameat(e->containers_fd, c->id, e->trash_fd, c->id) < 0)
-        return errno == ENOENT ? 0 : err_sys(err, "move the container's directory away");
-    struct trash *t = xnew(struct trash);
-    t->e = e;
-    (void)snprintf(t->id, sizeof(t->id), "%s", c->id);
-    engine_job(e, delete_trash, t);
-    return 0;
-}
-
 /* A shim that is there still tidies up by itself; it needs nothing in the container's directory,
  * and when it is gone shim_gone() looks behind it. */
 static bool has_shim(struct container *c)
@@ -89,7 +59,7 @@ static int delete_all(struct container *c, struct err *err)
     FAIL_POINT("container.remove.marked", err);
     if (c->started_ns && !has_shim(c))
         engine_sweep_run(e, c->id);
-    int r = throw_away(c, err);
+    int r = trash_put(e, e->containers_fd, c->id, err);
     if (r < 0)
         return r;
     FAIL_POINT("container.remove.dir", err);
@@ -139,7 +109,7 @@ int ctr_remove_locked(struct container *c, bool force, struct err *err)
     return 0;
 }
 
-int ctr_remove(struct engine *e, const char *id, bool force, struct err *err)
+int ctr_remove(struct engine *e, const char *id, bool force, bool volumes, struct err *err)
 {
     auto_ctr struct container *c = ctr_find(e, id, err);
 
@@ -153,6 +123,8 @@ int ctr_remove(struct engine *e, const char *id, bool force, struct err *err)
     (void)pthread_mutex_lock(&c->op);
     int r = ctr_remove_locked(c, force, err);
     (void)pthread_mutex_unlock(&c->op);
+    if (r >= 0 && volumes)
+        ctr_volumes_drop(c);
     return r;
 }
 
@@ -177,7 +149,7 @@ int ctr_prune(struct engine *e, const struct filters *f, struct arena *a,
                     c->created_ns < before && filters_prune_labels(f, &c->config->labels);
         (void)pthread_mutex_unlock(&c->lock);
         int64_t size = drop ? ctr_size_rw(c) : 0;
-        if (drop && ctr_remove(e, c->id, false, NULL) >= 0) {
+        if (drop && ctr_remove(e, c->id, false, true, NULL) >= 0) {
             strv_push(a, &ret->deleted, c->id);
             ret->space_reclaimed_b += (uint64_t)size;
         }

@@ -101,7 +101,7 @@ int ctr_save_new(struct container *c, struct err *err)
                                 .config = encode(&container_config_type, c->config, &a),
                                 .host_config = encode(&host_config_type, c->host, &a),
                                 .state = state_json(c, &a),
-                                .rest = NULL};
+                                .rest = ctr_volumes_json(c, &a)};
 
     FAIL_POINT("container.create.row", err);
     int r = container_insert(c->e->db, &row, err);
@@ -171,6 +171,8 @@ static int decode_row(struct container *c, const struct container_row *row, stru
     if (r >= 0)
         r = json_decode(&host_config_type, row->host_config, strlen(row->host_config), a, c->host,
                         0, err);
+    if (r >= 0)
+        r = ctr_volumes_read(c, row->rest, err);
     if (r >= 0)
         r = json_decode(&ctr_state_type, row->state, strlen(row->state), a, st, 0, err);
     if (r < 0)

@@ -240,6 +240,8 @@ static int fill_plan(struct container *c, struct arena *a, struct shim_plan *pla
     if (r >= 0)
         r = renew_work(c, err);
     if (r >= 0)
+        r = ctr_volumes_make(c, false, err);
+    if (r >= 0)
         r = ctr_net_join(c, a, &plan->net, err);
     if (r >= 0)
         r = ctr_net_files(c, err);
@@ -386,6 +388,7 @@ static int started(struct container *c, const struct shim_event *ev, struct err 
     ctr_changed(c);
     (void)pthread_mutex_unlock(&c->lock);
     attach_late(c, late);
+    ctr_volume_events(c, "mount");
     ctr_net_event(c, "connect");
     ctr_event(c, "start", NULL);
     int w = ctr_watch_shim(c, r < 0 ? NULL : err);
@@ -420,8 +423,12 @@ static void remove_failed(struct container *c)
 {
     struct err ignored = {0};
 
-    if (c->host->auto_remove && ctr_remove_locked(c, true, &ignored) < 0)
+    if (!c->host->auto_remove)
+        return;
+    if (ctr_remove_locked(c, true, &ignored) < 0)
         log_error("container %s: %s", c->id, ignored.msg);
+    else
+        ctr_volumes_drop(c);
 }
 
 int ctr_start(struct engine *e, const char *id, struct err *err)

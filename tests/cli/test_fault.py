@@ -42,11 +42,12 @@ def day(d):
     body = images.docker_archive(["day:1"], [images.busybox(), images.layer(("new", b"1", {}))])
     fine = attempt(lambda: api.post("/images/load", body, timeout=10))
     fine &= attempt(lambda: api.post("/images/busybox/tag", repo="day", tag="2", timeout=10))
+    fine &= attempt(lambda: api.post("/volumes/create", {"Name": "day-v"}, timeout=10))
     for name, cmd in (("day-a", ["sleep", "1000"]), ("day-b", ["true"])):
         fine &= attempt(lambda: api.post("/containers/create", {
             "Image": "busybox", "Cmd": cmd, "StopSignal": "SIGKILL",
-            "ExposedPorts": {"80/tcp": {}}, "Volumes": {"/v": {}}, "HostConfig": {
-                "PublishAllPorts": True, "Memory": 64 << 20}}, name=name, timeout=10))
+            "ExposedPorts": {"80/tcp": {}}, "Volumes": {"/etc": {}}, "HostConfig": {
+                "Binds": ["day-v:/v"], "PublishAllPorts": True, "Memory": 64 << 20}}, name=name, timeout=10))
         fine &= attempt(lambda: api.post("/containers/%s/start" % name, timeout=10))
     fine &= attempt(lambda: exec_true(api, "day-a"))
     fine &= attempt(lambda: api.post("/commit", container="day-a", repo="day", tag="3",
@@ -57,6 +58,7 @@ def day(d):
     fine &= attempt(lambda: api.post("/containers/day-c/stop", timeout=10))
     fine &= attempt(lambda: api.delete("/containers/day-c", v=1, timeout=10))
     fine &= attempt(lambda: api.post("/containers/prune", timeout=10))
+    fine &= attempt(lambda: api.delete("/volumes/day-v", timeout=10))
     fine &= attempt(lambda: api.delete("/images/day:1", timeout=10))
     fine &= attempt(lambda: api.delete("/images/day:2", timeout=10))
     fine &= attempt(lambda: api.delete("/images/day:3", timeout=10))
@@ -82,6 +84,9 @@ def check_world(d):
         api.ok("GET", "/images/%s/json" % image["Id"])
         if not any("busybox" in t for t in image["RepoTags"]):
             api.delete("/images/" + image["Id"], force=1)
+    for v in api.ok("GET", "/volumes")["Volumes"]:
+        assert os.path.isdir(v["Mountpoint"]), v
+        api.ok("DELETE", "/volumes/" + v["Name"])
     fixtures.load(d)
     cid = api.ok("POST", "/containers/create", {"Image": "busybox", "Cmd": ["true"]})["Id"]
     api.ok("POST", "/containers/%s/start" % cid)
@@ -97,7 +102,7 @@ def stray_things(d):
     out += ["link " + x for x in cleat.links() if x.startswith("veth")]
     out += ["cgroup " + x for x in d.cgroups()]
     for base, dirs, files in os.walk(d.data_root):
-        if os.path.basename(base) == "containers":
+        if os.path.basename(base) in ("containers", "volumes", "trash"):
             out += ["directory " + os.path.join(base, x) for x in dirs]
         out += ["file " + os.path.join(base, x) for x in files + dirs
                 if x.endswith(".tmp") or x.startswith((".tmp", "tmp-"))]

@@ -1,0 +1,359 @@
+/*
+ * The volumes of a container. What it gets is decided once, when it is made: named ones, those of
+ * --mount, those of other containers (--volumes-from), and an anonymous one for every VOLUME that
+ * nothing else is mounted on. An empty volume is filled with what the image has at its place.
+ */
+#include "engine/engine-priv.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/auto.h"
+#include "base/failpoint.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/rand.h"
+#include "engine/mounts.h"
+#include "image/pack.h"
+#include "image/unpack.h"
+#include "kern/rootfs.h"
+
+#define ANONYMOUS "com.docker.volume.anonymous"
+#define NAME_LEN 64
+
+/* ---- the record ---- */
+
+static const struct field volume_fields[] = {
+    FIELD(struct ctr_volume, "name", F_STR, name, .flags = F_OMIT),
+    FIELD(struct ctr_volume, "source", F_STR, source, .flags = F_OMIT),
+    FIELD(struct ctr_volume, "target", F_STR, target, .flags = F_REQUIRED),
+    FIELD(struct ctr_volume, "mode", F_STR, mode, .flags = F_OMIT),
+    FIELD(struct ctr_volume, "ro", F_BOOL, ro, .flags = F_OMIT),
+    FIELD(struct ctr_volume, "no_copy", F_BOOL, no_copy, .flags = F_OMIT),
+    FIELD(struct ctr_volume, "anonymous", F_BOOL, anonymous, .flags = F_OMIT),
+};
+static const struct json_type volume_type =
+    JSON_TYPE("ContainerVolume", struct ctr_volume, volume_fields);
+
+/* The "rest" column of a container's row. */
+struct rest {
+    VEC_OF(struct ctr_volume *) volumes;
+};
+static const struct field rest_fields[] = {
+    FIELD(struct rest, "volumes", F_OBJV, volumes, .flags = F_OMIT, .type = &volume_type),
+};
+static const struct json_type rest_type = JSON_TYPE("ContainerRest", struct rest, rest_fields);
+
+char *ctr_volumes_json(const struct container *c, struct arena *a)
+{
+    auto_buf struct buf out = BUF_INIT;
+    struct rest rest = {0};
+
+    if (c->volumes.n == 0)
+        return NULL;
+    rest.volumes.v = c->volumes.v;
+    rest.volumes.n = c->volumes.n;
+    json_encode(&rest_type, &rest, &out);
+    return arena_strndup(a, out.data, out.len);
+}
+
+int ctr_volumes_read(struct container *c, const char *json, struct err *err)
+{
+    struct rest rest = {0};
+    int r = str_empty(json)
+                ? 0
+                : json_decode(&rest_type, json, strlen(json), &c->mem, &rest, 0, err);
+
+    c->volumes.v = rest.volumes.v;
+    c->volumes.n = rest.volumes.n;
+    return r;
+}
+
+/* ---- the plan ---- */
+
+struct plan {
+    struct container *c;
+    struct binds binds; /* as the user wrote them */
+};
+
+static bool is_taken(const struct plan *p, const char *target)
+{
+    const struct host_config *h = p->c->host;
+
+    for (size_t i = 0; i < p->binds.n; i++)
+        if (strcmp(p->binds.v[i].target, target) == 0)
+            return true;
+    for (size_t i = 0; i < p->c->volumes.n; i++)
+        if (strcmp(p->c->volumes.v[i]->target, target) == 0)
+            return true;
+    for (size_t i = 0; i < h->mounts.n; i++)
+        if (str_eq(h->mounts.v[i]->target, target))
+            return true;
+    return strmap_get(&h->tmpfs, target) != NULL;
+}
+
+static void add(struct plan *p, const struct ctr_volume *v)
+{
+    struct arena *a = &p->c->mem;
+    struct ctr_volume *copy = arena_new(a, struct ctr_volume);
+
+    *copy = (struct ctr_volume){.name = arena_strdup(a, str_or(v->name, "")),
+                                .source = arena_strdup(a, str_or(v->source, "")),
+                                .target = arena_strdup(a, v->target),
+                                .mode = arena_strdup(a, str_or(v->mode, "")),
+                                .ro = v->ro,
+                                .no_copy = v->no_copy,
+                                .anonymous = v->anonymous};
+    if (v->anonymous) {
+        copy->name = arena_alloc(a, NAME_LEN + 1);
+        rand_hex(copy->name, NAME_LEN);
+    }
+    arena_push(a, p->c->volumes) = copy;
+}
+
+static void plan_named(struct plan *p)
+{
+    for (size_t i = 0; i < p->binds.n; i++) {
+        const struct bind *b = &p->binds.v[i];
+        if (b->volume)
+            add(p, &(struct ctr_volume){
+                             .name = b->source,
+                             .anonymous = str_empty(b->source),
+                             .target = b->target,
+                             .mode = b->mode,
+                             .ro = b->ro,
+                             .no_copy = b->no_copy});
+    }
+}
+
+/* "container[:ro|rw]" */
+static int plan_from(struct plan *p, const char *text, struct err *err)
+{
+    auto_arena struct arena a = ARENA_INIT;
+    struct container_inspect shown = {0};
+    struct strv parts = str_split(&a, text, ':');
+    const char *mode = parts.n > 1 ? parts.v[1] : "rw";
+
+    if (parts.n > 2 || (strcmp(mode, "ro") != 0 && strcmp(mode, "rw") != 0))
+        return err_invalid(err, "invalid mode for volumes-from: %s", text);
+    auto_ctr struct container *from = ctr_find(p->c->e, parts.v[0], err);
+    if (!from)
+        return -err->no;
+    ctr_mount_points(from, &a, &shown);
+    for (size_t i = 0; i < shown.mounts.n; i++) {
+        const struct mount_point *m = shown.mounts.v[i];
+        if (is_taken(p, m->destination))
+            continue;
+        add(p, &(struct ctr_volume){.name = m->name,
+                                          .source = str_empty(m->name) ? m->source : NULL,
+                                          .target = m->destination,
+                                          .mode = m->mode,
+                                          .ro = !m->rw || strcmp(mode, "ro") == 0,
+                                          .no_copy = true});
+    }
+    return 0;
+}
+
+static int plan_anonymous(struct plan *p, struct err *err)
+{
+    const struct strv *paths = &p->c->config->volumes;
+
+    for (size_t i = 0; i < paths->n; i++) {
+        const char *path = paths->v[i];
+        if (path[0] != '/')
+            return err_invalid(err, "invalid volume specification: '%s': invalid mount config for "
+                                    "type \"volume\": invalid mount path: '%s' mount path must be "
+                                    "absolute",
+                               path, path);
+        if (strcmp(path, "/") == 0)
+            return err_invalid(err, "invalid volume specification: '/': invalid mount config for "
+                                    "type \"volume\": invalid specification: destination can't be "
+                                    "'/'");
+        if (!is_taken(p, path))
+            add(p, &(struct ctr_volume){.target = (char *)path, .anonymous = true});
+    }
+    return 0;
+}
+
+int ctr_volumes_plan(struct container *c, struct err *err)
+{
+    auto_arena struct arena a = ARENA_INIT;
+    struct plan p = {.c = c};
+    int r = binds_collect(c->host, &a, &p.binds, err);
+
+    if (r >= 0)
+        plan_named(&p);
+    for (size_t i = 0; r >= 0 && i < c->host->volumes_from.n; i++)
+        r = plan_from(&p, c->host->volumes_from.v[i], err);
+    return r < 0 ? r : plan_anonymous(&p, err);
+}
+
+/* ---- making and filling ---- */
+
+/* What --mount says of the volume, if it is to be made. */
+static void fill_request(const struct container *c, const struct ctr_volume *v, struct arena *a,
+                         struct volume_create_request *rq)
+{
+    rq->name = v->name;
+    for (size_t i = 0; i < c->host->mounts.n; i++) {
+        const struct mount_spec *m = c->host->mounts.v[i];
+        if (!str_eq(m->type, "volume") || !str_eq(m->target, v->target))
+            continue;
+        if (!m->volume_options)
+            continue;
+        for (size_t k = 0; k < m->volume_options->labels.n; k++)
+            strmap_set(a, &rq->labels, m->volume_options->labels.v[k].key,
+                       m->volume_options->labels.v[k].val);
+        if (m->volume_options->driver_config) {
+            rq->driver = m->volume_options->driver_config->name;
+            rq->driver_opts = m->volume_options->driver_config->options;
+        }
+    }
+    if (v->anonymous)
+        strmap_set(a, &rq->labels, ANONYMOUS, "");
+}
+
+static bool is_empty(int fd)
+{
+    auto_close int own = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    auto_dir DIR *d = own < 0 ? NULL : fdopendir(own);
+    size_t n = 0;
+
+    if (!d)
+        return false;
+    (void)take_fd(&own);
+    while (n < 3 && readdir(d)) /* "." and ".." */
+        n++;
+    return n < 3;
+}
+
+static int64_t pack(void *ctx, struct sink *out, struct err *err)
+{
+    return pack_tree(*(int *)ctx, out, NULL, err);
+}
+
+static int copy_tree(int from, int to, struct err *err)
+{
+    struct pack_pipe p;
+    struct err why = {0};
+    struct stat st;
+    int r = pack_pipe_start(pack, &from, &p, err);
+
+    if (r < 0)
+        return r;
+    struct source *body = source_fd(p.fd);
+    r = unpack_tar(body, to, NULL, NULL, err);
+    source_free(body);
+    if (pack_pipe_end(&p, &why) < 0) {
+        *err = why;
+        return -why.no;
+    }
+    if (r >= 0 && (fstat(from, &st) < 0 || fchown(to, st.st_uid, st.st_gid) < 0 ||
+                   fchmod(to, st.st_mode & 07777) < 0))
+        r = err_sys(err, "set the volume's owner");
+    return r;
+}
+
+/* As Docker: only what is empty is filled, and a volume of a file system of its own is not. */
+static int fill(struct container *c, const struct ctr_volume *v, struct err *err)
+{
+    auto_arena struct arena a = ARENA_INIT;
+    struct volume_create_request rec = {0};
+    auto_close int lower = -1;
+    int r = vol_get(c->e, v->name, &a, &rec, err);
+
+    if (r < 0 || v->no_copy || rec.driver_opts.n || c->lowers.n == 0)
+        return r;
+    auto_close int to = open(vol_path(c->e, v->name, &a), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (to < 0)
+        return err_sys(err, "open volume %s", v->name);
+    if (!is_empty(to))
+        return 0;
+    r = ctr_open_lower(c, &lower, err);
+    if (r < 0)
+        return r;
+    auto_close int from = rootfs_open(lower, v->target, O_RDONLY | O_DIRECTORY, NULL);
+    if (from < 0)
+        return 0; /* the image has no such directory */
+    FAIL_POINT("volume.fill.begin", err);
+    r = copy_tree(from, to, err);
+    return r < 0 ? err_wrap(err, r, "fill volume %s", v->name) : 0;
+}
+
+int ctr_volumes_make(struct container *c, bool first, struct err *err)
+{
+    for (size_t i = 0; i < c->volumes.n; i++) {
+        auto_arena struct arena a = ARENA_INIT;
+        const struct ctr_volume *v = c->volumes.v[i];
+        struct volume_create_request rq = {0};
+        if (str_empty(v->name))
+            continue;
+        fill_request(c, v, &a, &rq);
+        int r = vol_need(c->e, &rq, err);
+        if (r >= 0 && first)
+            r = fill(c, v, err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* ---- using and dropping ---- */
+
+size_t vol_users(struct engine *e, const char *name, struct strv *ids)
+{
+    size_t n = 0, users = 0;
+    auto_free struct container **all = ctr_all(e, &n);
+
+    for (size_t i = 0; i < n; i++) {
+        bool uses = false;
+        for (size_t k = 0; k < all[i]->volumes.n; k++)
+            uses |= str_eq(all[i]->volumes.v[k]->name, name);
+        users += uses;
+        if (uses && ids) {
+            ids->v = xrealloc(ids->v, (ids->n + 1) * sizeof(char *));
+            ids->v[ids->n++] = xstrdup(all[i]->id);
+        }
+        ctr_unref(all[i]);
+    }
+    return users;
+}
+
+void ctr_volumes_drop(struct container *c)
+{
+    for (size_t i = 0; i < c->volumes.n; i++) {
+        auto_arena struct arena a = ARENA_INIT;
+        struct volume_create_request rec = {0};
+        struct err err = {0};
+        const char *name = c->volumes.v[i]->name;
+        if (str_empty(name) || vol_get(c->e, name, &a, &rec, NULL) < 0 || !vol_is_anonymous(&rec))
+            continue;
+        int r = vol_remove(c->e, name, true, &err);
+        if (r < 0 && err.kind != ERR_CONFLICT) /* another container has it, too */
+            log_warn("container %s: %s", c->id, err.msg);
+    }
+}
+
+void ctr_volume_events(struct container *c, const char *action)
+{
+    for (size_t i = 0; i < c->volumes.n; i++) {
+        auto_arena struct arena a = ARENA_INIT;
+        const struct ctr_volume *v = c->volumes.v[i];
+        struct strmap attrs = {0};
+        if (str_empty(v->name))
+            continue;
+        strmap_set(&a, &attrs, "container", c->id);
+        if (strcmp(action, "mount") == 0) {
+            strmap_set(&a, &attrs, "destination", v->target);
+            strmap_set(&a, &attrs, "read/write", v->ro ? "false" : "true");
+            strmap_set(&a, &attrs, "propagation", "");
+        }
+        strmap_set(&a, &attrs, "driver", "local");
+        events_put(c->e->events, "volume", action, v->name, &attrs);
+    }
+}

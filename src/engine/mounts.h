@@ -1,0 +1,19 @@
+/* Binds and volumes as users write them: "-v" and "--mount" brought to one form. */
+#pragma once
+
+#include "base/arena.h"
+#include "wire/host_config.h"
+
+struct bind {
+    char *source, *target, *mode, *propagation;
+    bool volume; /* source is a volume's name, or "" for a fresh one */
+    bool ro, rro, non_recursive, create, no_copy;
+};
+struct binds {
+    struct bind *v;
+    size_t n;
+};
+
+/** binds_collect() - HostConfig.Binds and .Mounts, checked; texts in @a or the config. */
+int binds_collect(const struct host_config *host, struct arena *a, struct binds *ret,
+                  struct err *err) MUST;
