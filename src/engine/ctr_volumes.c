@@ -65,9 +65,8 @@ char *ctr_volumes_json(const struct container *c, struct arena *a)
 int ctr_volumes_read(struct container *c, const char *json, struct err *err)
 {
     struct rest rest = {0};
-    int r = str_empty(json)
-                ? 0
-                : json_decode(&rest_type, json, strlen(json), &c->mem, &rest, 0, err);
+    int r =
+        str_empty(json) ? 0 : json_decode(&rest_type, json, strlen(json), &c->mem, &rest, 0, err);
 
     c->volumes.v = rest.volumes.v;
     c->volumes.n = rest.volumes.n;
@@ -121,13 +120,12 @@ static void plan_named(struct plan *p)
     for (size_t i = 0; i < p->binds.n; i++) {
         const struct bind *b = &p->binds.v[i];
         if (b->volume)
-            add(p, &(struct ctr_volume){
-                             .name = b->source,
-                             .anonymous = str_empty(b->source),
-                             .target = b->target,
-                             .mode = b->mode,
-                             .ro = b->ro,
-                             .no_copy = b->no_copy});
+            add(p, &(struct ctr_volume){.name = b->source,
+                                        .anonymous = str_empty(b->source),
+                                        .target = b->target,
+                                        .mode = b->mode,
+                                        .ro = b->ro,
+                                        .no_copy = b->no_copy});
     }
 }
 
@@ -150,11 +148,11 @@ static int plan_from(struct plan *p, const char *text, struct err *err)
         if (is_taken(p, m->destination))
             continue;
         add(p, &(struct ctr_volume){.name = m->name,
-                                          .source = str_empty(m->name) ? m->source : NULL,
-                                          .target = m->destination,
-                                          .mode = m->mode,
-                                          .ro = !m->rw || strcmp(mode, "ro") == 0,
-                                          .no_copy = true});
+                                    .source = str_empty(m->name) ? m->source : NULL,
+                                    .target = m->destination,
+                                    .mode = m->mode,
+                                    .ro = !m->rw || strcmp(mode, "ro") == 0,
+                                    .no_copy = true});
     }
     return 0;
 }
@@ -166,9 +164,10 @@ static int plan_anonymous(struct plan *p, struct err *err)
     for (size_t i = 0; i < paths->n; i++) {
         const char *path = paths->v[i];
         if (path[0] != '/')
-            return err_invalid(err, "invalid volume specification: '%s': invalid mount config for "
-                                    "type \"volume\": invalid mount path: '%s' mount path must be "
-                                    "absolute",
+            return err_invalid(err,
+                               "invalid volume specification: '%s': invalid mount config for "
+                               "type \"volume\": invalid mount path: '%s' mount path must be "
+                               "absolute",
                                path, path);
         if (strcmp(path, "/") == 0)
             return err_invalid(err, "invalid volume specification: '/': invalid mount config for "

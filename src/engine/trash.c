@@ -21,7 +21,7 @@ struct trash {
     char name[NAME_LEN + 1];
 };
 
-static void delete(void *arg)
+static void delete (void *arg)
 {
     auto_free struct trash *t = arg;
 

@@ -35,11 +35,12 @@ static int check_name(const char *name, struct err *err)
         ok = isalnum((unsigned char)*p) || strchr("_.-", *p);
     if (ok)
         return 0;
-    return err_invalid(err,
-                       "create %s: \"%s\" includes invalid characters for a local volume name, only "
-                       "\"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host "
-                       "directory, use absolute path",
-                       name, name);
+    return err_invalid(
+        err,
+        "create %s: \"%s\" includes invalid characters for a local volume name, only "
+        "\"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host "
+        "directory, use absolute path",
+        name, name);
 }
 
 static int check_options(const struct volume_create_request *rq, struct err *err)
@@ -70,9 +71,9 @@ static int check(const struct volume_create_request *rq, struct err *err)
     if (r < 0)
         return r;
     if (!str_empty(rq->driver) && strcmp(rq->driver, "local") != 0)
-        return err_not_found(err,
-                             "create %s: error looking up volume plugin %s: plugin \"%s\" not found",
-                             rq->name, rq->driver, rq->driver);
+        return err_not_found(
+            err, "create %s: error looking up volume plugin %s: plugin \"%s\" not found", rq->name,
+            rq->driver, rq->driver);
     return check_options(rq, err);
 }
 
@@ -123,7 +124,8 @@ static int make_dirs(struct engine *e, const char *name, struct err *err)
 {
     if (mkdirat(e->volumes_fd, name, 0701) < 0 && errno != EEXIST)
         return err_sys(err, "create volume %s", name);
-    auto_close int fd = openat(e->volumes_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    auto_close int fd =
+        openat(e->volumes_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0 || (mkdirat(fd, "_data", 0755) < 0 && errno != EEXIST))
         return err_sys(err, "create volume %s", name);
     return 0;
@@ -188,8 +190,8 @@ int vol_create(struct engine *e, const struct volume_create_request *rq, struct 
 
 /* ---- look ---- */
 
-int vol_get(struct engine *e, const char *name, struct arena *a,
-            struct volume_create_request *ret, struct err *err)
+int vol_get(struct engine *e, const char *name, struct arena *a, struct volume_create_request *ret,
+            struct err *err)
 {
     struct volume_row row;
     int r = volume_get(e->db, name, a, &row, err);
