@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/time.h"
-#include "wire/frame.h"
+#include "base/frame.h"
 
 #define STATS_EVERY_MS 1000
 

@@ -199,9 +199,22 @@ static int check_state(const struct container_state *s, struct err *err)
     return 0;
 }
 
-/* After the stream has ended: detached, or gone with an exit code. */
-static int finish(struct cli *cli, struct session *s, struct http_reply *wait, struct err *err)
+/*
+ * Streams to the end: the user detaches, or the container goes with an exit code.
+ * @r: negative when it did not come to that; @wait is taken over, and freed in any case
+ */
+static int stream(struct cli *cli, struct session *s, int r, struct http_reply *wait,
+                  struct err *err)
 {
+    if (r >= 0) {
+        session_resize(cli, s->resize);
+        r = session_run(cli, s, err);
+    }
+    session_done(s);
+    if (r < 0) {
+        http_reply_free(wait);
+        return r;
+    }
     if (s->detached) {
         http_reply_free(wait);
         fprintf(stderr, "read escape sequence\n");
@@ -226,17 +239,7 @@ static int run_attach(struct cli *cli, void *opts, const struct strv *args, stru
         return r;
     if (o->sig_proxy && !s.tty)
         s.kill = cli_target(cli, "/containers/%s/kill", c.id, NULL);
-    r = attach_open(cli, c.id, &to, &s, err);
-    if (r == 0) {
-        session_resize(cli, s.resize);
-        r = session_run(cli, &s, err);
-    }
-    session_done(&s);
-    if (r < 0) {
-        http_reply_free(wait);
-        return r;
-    }
-    return finish(cli, &s, wait, err);
+    return stream(cli, &s, attach_open(cli, c.id, &to, &s, err), wait, err);
 }
 
 static int start_one(struct cli *cli, const char *name, void *arg, struct err *err)
@@ -267,16 +270,7 @@ static int start_attached(struct cli *cli, struct attach_opts *o, const char *na
     r = wait_begin(cli, c.id, remove ? "removed" : "next-exit", &wait, err);
     if (r == 0)
         r = start_one(cli, c.id, o, err);
-    if (r >= 0) {
-        session_resize(cli, s.resize);
-        r = session_run(cli, &s, err);
-    }
-    session_done(&s);
-    if (r < 0) {
-        http_reply_free(wait);
-        return r;
-    }
-    return finish(cli, &s, wait, err);
+    return stream(cli, &s, r, wait, err);
 }
 
 static int run_start(struct cli *cli, void *opts, const struct strv *args, struct err *err)

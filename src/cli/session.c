@@ -12,11 +12,11 @@
 #include <unistd.h>
 
 #include "base/auto.h"
+#include "base/frame.h"
 #include "base/io.h"
 #include "cli/call.h"
 #include "cli/cli.h"
 #include "http/stream.h"
-#include "wire/frame.h"
 
 /*
  * One poll loop: stdin to the connection, the connection to stdout and stderr, signals to the

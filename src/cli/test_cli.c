@@ -9,7 +9,7 @@
 #include "base/pool.h"
 #include "cli/cli.h"
 #include "http/server.h"
-#include "wire/frame.h"
+#include "base/frame.h"
 
 /*
  * Whole command lines against a server of canned answers: what is asked, what is printed, and the

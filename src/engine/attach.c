@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/auto.h"
+#include "base/frame.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "engine/relay.h"
@@ -87,14 +88,9 @@ struct log_copy {
 static int copy_log(void *arg, int stream, const char *p, size_t n, struct err *err)
 {
     const struct log_copy *l = arg;
-    unsigned char head[8] = {(unsigned char)stream,
-                             0,
-                             0,
-                             0,
-                             (unsigned char)(n >> 24),
-                             (unsigned char)(n >> 16),
-                             (unsigned char)(n >> 8),
-                             (unsigned char)n};
+    uint8_t head[FRAME_HEADER];
+
+    frame_put(head, (enum frame_stream)stream, (uint32_t)n);
     int r = l->mux ? write_full(l->fd, head, sizeof(head)) : 0;
 
     if (r >= 0)

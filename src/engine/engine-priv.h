@@ -264,9 +264,6 @@ int ctr_check_ports(struct engine *e, const struct container_config *config,
 
 /* start.c */
 int ctr_start_locked(struct container *c, struct err *err) MUST; /* op held */
-/** ctr_failed_code() - of a command that could not be started: 127 not found, 126 not executable,
- * 128 anything else. @no: positive errno. */
-int ctr_failed_code(int no);
 int ctr_adopt(struct container *c, struct err *err) MUST;
 
 /** ctr_name_free() - Return: 0, -EEXIST with Docker's words. */

@@ -11,11 +11,12 @@
 #include <unistd.h>
 
 #include "base/auto.h"
+#include "base/frame.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/rand.h"
 #include "base/time.h"
-#include "wire/frame.h"
+#include "oci/runtime.h"
 
 #define EXECS_MAX 10000
 #define SETTLE_NS (2 * NS_PER_S)
@@ -282,7 +283,7 @@ static int start(struct engine *e, const char *exec_id, int *fd, bool raw, const
     (void)pthread_mutex_lock(&c->lock);
     x->has_code = true;
     x->running = false;
-    x->code = ctr_failed_code(-r);
+    x->code = oci_exit_code(-r);
     ctr_changed(c);
     (void)pthread_mutex_unlock(&c->lock);
     (void)err_wrap(err, r, "OCI runtime exec failed");

@@ -254,29 +254,6 @@ int img_list(struct engine *e, bool all, const struct filters *f, struct arena *
 
 /* ---- inspect, history ---- */
 
-static struct image_config *shown_config(const struct oci_image *img, struct arena *a)
-{
-    struct image_config *c = arena_new(a, struct image_config);
-    const struct oci_image_config *ic = img->config;
-
-    if (!ic)
-        return c;
-    *c = (struct image_config){.user = ic->user,
-                               .exposed_ports = ic->exposed_ports,
-                               .env = ic->env,
-                               .cmd = ic->cmd,
-                               .healthcheck = health_of(ic->health, a),
-                               .args_escaped = ic->args_escaped,
-                               .volumes = ic->volumes,
-                               .working_dir = ic->working_dir,
-                               .entrypoint = ic->entrypoint,
-                               .on_build = ic->on_build,
-                               .labels = ic->labels,
-                               .stop_signal = ic->stop_signal,
-                               .shell = ic->shell};
-    return c;
-}
-
 int img_inspect(struct engine *e, const char *name, struct arena *a, struct image_inspect *ret,
                 struct err *err)
 {
@@ -297,7 +274,7 @@ int img_inspect(struct engine *e, const char *name, struct arena *a, struct imag
         .created = row.created_ns ? arena_strdup(a, time_rfc3339(row.created_ns, text)) : NULL,
         .docker_version = arena_strdup(a, str_or(img->docker_version, "")),
         .author = arena_strdup(a, str_or(img->author, "")),
-        .config = shown_config(img, a),
+        .config = config_of(img, a),
         .legacy_config = config_of(img, a),
         .architecture = img->architecture,
         .variant = img->variant,

@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/time.h"
+#include "oci/runtime.h"
 
 #define ATTACH_MAX 16
 #define OLD_SHIM_WAIT_MS 5000
@@ -324,20 +325,13 @@ static void set_running(struct container *c, const struct shim_event *ev)
     health_start(c);
 }
 
-int ctr_failed_code(int no)
-{
-    return no == ENOENT || no == ENOTDIR                   ? 127
-           : no == EACCES || no == EISDIR || no == ENOEXEC ? 126
-                                                           : 128;
-}
-
 static void set_failed(struct container *c, int r, const struct err *err)
 {
     struct err ignored = {0};
 
     (void)pthread_mutex_lock(&c->lock);
     struct ctr_net net = ctr_net_take(c);
-    c->exit_code = err->kind == ERR_INVALID || err->kind == ERR_SYSTEM ? ctr_failed_code(-r) : 128;
+    c->exit_code = err->kind == ERR_INVALID || err->kind == ERR_SYSTEM ? oci_exit_code(-r) : 128;
     free(c->error);
     c->error = xstrdup(err->msg);
     c->restarting = false;

@@ -474,25 +474,6 @@ int oci_detach(struct oci_init *init, struct err *err)
     return r;
 }
 
-int oci_exit_code(const struct err *err)
-{
-    if (err->kind != ERR_INVALID)
-        return 125;
-    switch (err->no) {
-    case ENOENT:
-        return 127;
-    case EACCES:
-    case EPERM:
-    case EISDIR:
-    case ENOTDIR:
-    case ENOEXEC:
-    case ELOOP:
-        return 126;
-    default:
-        return 125;
-    }
-}
-
 const char *oci_warning_text(enum oci_warning w)
 {
     switch (w) {

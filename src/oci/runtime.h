@@ -16,6 +16,7 @@
 #include "kern/cgroup.h"
 #include "oci/spec.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
@@ -121,8 +122,22 @@ void oci_init_done(struct oci_init *init);
  */
 int oci_detach(struct oci_init *init, struct err *err) MUST;
 
-/** oci_exit_code() - 127 command not found, 126 cannot be invoked, 125 otherwise (docker run). */
-int oci_exit_code(const struct err *err);
+/** oci_exit_code() - of a command that could not be started: 127 not found, 126 not executable, 128
+ * anything else. @no: positive errno. */
+static inline int oci_exit_code(int no)
+{
+    switch (no) {
+    case ENOENT:
+    case ENOTDIR:
+        return 127;
+    case EACCES:
+    case EISDIR:
+    case ENOEXEC:
+        return 126;
+    default:
+        return 128;
+    }
+}
 
 const char *oci_warning_text(enum oci_warning w);
 

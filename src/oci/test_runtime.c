@@ -188,7 +188,7 @@ TEST(unknown_command_is_127)
     box_init(&b, "[\"nosuch\"]", "");
     CHECK_INT(oci_create(&b.c, &init, &e), -ENOENT);
     CHECK_STR(e.msg, "exec: \"nosuch\": executable file not found in $PATH");
-    CHECK_INT(oci_exit_code(&e), 127);
+    CHECK_INT(oci_exit_code(e.no), 127);
     CHECK_INT(cgroup_exists(b.cg, &e), 0);
     box_done(&b);
 }
@@ -202,7 +202,7 @@ TEST(directory_is_126)
     box_init(&b, "[\"/etc\"]", "");
     CHECK(oci_create(&b.c, &init, &e) < 0);
     CHECK_STR(e.msg, "exec: \"/etc\": is a directory");
-    CHECK_INT(oci_exit_code(&e), 126);
+    CHECK_INT(oci_exit_code(e.no), 126);
     box_done(&b);
 }
 

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/frame.h"
 #include "base/mem.h"
 #include "base/time.h"
 
@@ -73,14 +74,8 @@ static bool client_flush(struct shim *s, struct client *c)
 static void put_frame(struct client *c, int stream, const char *data, size_t n)
 {
     if (c->mux) {
-        unsigned char head[8] = {(unsigned char)stream,
-                                 0,
-                                 0,
-                                 0,
-                                 (unsigned char)(n >> 24),
-                                 (unsigned char)(n >> 16),
-                                 (unsigned char)(n >> 8),
-                                 (unsigned char)n};
+        uint8_t head[FRAME_HEADER];
+        frame_put(head, (enum frame_stream)stream, (uint32_t)n);
         buf_put(&c->queue, head, sizeof(head));
     }
     buf_put(&c->queue, data, n);

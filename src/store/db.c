@@ -314,3 +314,30 @@ int db_schema_version(void)
 {
     return schema_steps_n;
 }
+
+int db_run_tx(struct db *db, const char *sql, const struct db_arg *args, struct err *err)
+{
+    int r = db_begin(db, err);
+    if (r < 0)
+        return r;
+    auto_tx struct db *tx = db;
+    int n = db_run(db, sql, args, err);
+    if (n < 0)
+        return n;
+    r = db_commit(&tx, err);
+    return r < 0 ? r : n;
+}
+
+int db_each(struct db *db, const char *sql, const struct db_arg *args,
+            void (*fn)(struct sqlite3_stmt *row, void *arg), void *arg, struct err *err)
+{
+    int r = db_begin(db, err);
+    if (r < 0)
+        return r;
+    auto_tx struct db *tx = db;
+    auto_stmt struct sqlite3_stmt *st = NULL;
+    r = db_query(db, sql, args, &st, err);
+    while (r >= 0 && (r = db_step(db, st, err)) > 0)
+        fn(st, arg);
+    return r;
+}

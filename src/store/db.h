@@ -80,6 +80,15 @@ int db_run(struct db *db, const char *sql, const struct db_arg *args, struct err
 void db_stmt_reset_(struct sqlite3_stmt **st);
 #define auto_stmt AUTO(db_stmt_reset_)
 
+/** db_run_tx() - db_run() in a transaction of its own. */
+int db_run_tx(struct db *db, const char *sql, const struct db_arg *args, struct err *err) MUST;
+/**
+ * db_each() - @fn for every row of a query, in a transaction of its own
+ * Return: 0, -errno.
+ */
+int db_each(struct db *db, const char *sql, const struct db_arg *args,
+            void (*fn)(struct sqlite3_stmt *row, void *arg), void *arg, struct err *err) MUST;
+
 /** db_col_i64(), db_col_text() - column @i of the row; text is valid until the next step; NULL. */
 int64_t db_col_i64(struct sqlite3_stmt *st, int i);
 const char *db_col_text(struct sqlite3_stmt *st, int i);

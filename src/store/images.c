@@ -283,49 +283,36 @@ int image_tag_set(struct image_store *s, const char *name, const char *id,
     return moved;
 }
 
-static int run_one(struct db *db, const char *sql, const struct db_arg *args, struct err *err)
-{
-    int r = db_begin(db, err);
-    if (r < 0)
-        return r;
-    auto_tx struct db *tx = db;
-    int n = db_run(db, sql, args, err);
-    if (n < 0)
-        return n;
-    r = db_commit(&tx, err);
-    return r < 0 ? r : n;
-}
-
 int image_tag_delete(struct image_store *s, const char *name, struct err *err)
 {
     FAIL_POINT("image.untag.before", err);
     int n =
-        run_one(image_store_db(s), "DELETE FROM tag WHERE name = ?", DB_BIND(DB_TEXT(name)), err);
+        db_run_tx(image_store_db(s), "DELETE FROM tag WHERE name = ?", DB_BIND(DB_TEXT(name)), err);
 
     return n < 0 ? n : n == 0;
 }
 
 int image_digest_set(struct image_store *s, const char *name, const char *id, struct err *err)
 {
-    int n =
-        run_one(image_store_db(s), "INSERT OR REPLACE INTO repo_digest (name, image) VALUES (?, ?)",
-                DB_BIND(DB_TEXT(name), DB_TEXT(id)), err);
+    int n = db_run_tx(image_store_db(s),
+                      "INSERT OR REPLACE INTO repo_digest (name, image) VALUES (?, ?)",
+                      DB_BIND(DB_TEXT(name), DB_TEXT(id)), err);
 
     return n < 0 ? n : 0;
 }
 
 int image_digest_delete(struct image_store *s, const char *name, struct err *err)
 {
-    int n = run_one(image_store_db(s), "DELETE FROM repo_digest WHERE name = ?",
-                    DB_BIND(DB_TEXT(name)), err);
+    int n = db_run_tx(image_store_db(s), "DELETE FROM repo_digest WHERE name = ?",
+                      DB_BIND(DB_TEXT(name)), err);
 
     return n < 0 ? n : n == 0;
 }
 
 int image_manifest_set(struct image_store *s, const char *id, const char *digest, struct err *err)
 {
-    int n = run_one(image_store_db(s), "UPDATE image SET manifest = ? WHERE id = ?",
-                    DB_BIND(DB_TEXT(digest), DB_TEXT(id)), err);
+    int n = db_run_tx(image_store_db(s), "UPDATE image SET manifest = ? WHERE id = ?",
+                      DB_BIND(DB_TEXT(digest), DB_TEXT(id)), err);
 
     return n < 0 ? n : 0;
 }

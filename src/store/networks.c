@@ -6,123 +6,106 @@
 int network_insert(struct db *db, const struct network_row *row, struct err *err)
 {
     FAIL_POINT("network.insert.before", err);
-    int r = db_begin(db, err);
-    if (r < 0)
-        return r;
-    auto_tx struct db *tx = db;
-    r = db_run(db, "INSERT INTO network (id, name, json) VALUES (?, ?, ?)",
-               DB_BIND(DB_TEXT(row->id), DB_TEXT(row->name), DB_TEXT(row->json)), err);
-    if (r < 0)
-        return err_wrap(err, r, "insert network %s", row->name);
-    return db_commit(&tx, err);
+    int r = db_run_tx(db, "INSERT INTO network (id, name, json) VALUES (?, ?, ?)",
+                      DB_BIND(DB_TEXT(row->id), DB_TEXT(row->name), DB_TEXT(row->json)), err);
+    return r < 0 ? err_wrap(err, r, "insert network %s", row->name) : 0;
 }
 
 int network_set(struct db *db, const char *id, const char *json, struct err *err)
 {
     FAIL_POINT("network.update.before", err);
-    int r = db_begin(db, err);
-    if (r < 0)
-        return r;
-    auto_tx struct db *tx = db;
-    r = db_run(db, "UPDATE network SET json = ? WHERE id = ?", DB_BIND(DB_TEXT(json), DB_TEXT(id)),
-               err);
+    int r = db_run_tx(db, "UPDATE network SET json = ? WHERE id = ?",
+                      DB_BIND(DB_TEXT(json), DB_TEXT(id)), err);
     if (r < 0)
         return err_wrap(err, r, "update network %s", id);
-    if (r == 0)
-        return err_not_found(err, "network %s not found", id);
-    return db_commit(&tx, err);
-}
-
-/* One DELETE with one value; Return: rows deleted. */
-static int delete_by(struct db *db, const char *sql, const struct db_arg *args, struct err *err)
-{
-    int r = db_begin(db, err);
-    if (r < 0)
-        return r;
-    auto_tx struct db *tx = db;
-    int n = db_run(db, sql, args, err);
-    if (n < 0)
-        return n;
-    r = db_commit(&tx, err);
-    return r < 0 ? r : n;
+    return r == 0 ? err_not_found(err, "network %s not found", id) : 0;
 }
 
 int network_delete(struct db *db, const char *id, struct err *err)
 {
     FAIL_POINT("network.delete.before", err);
-    int n = delete_by(db, "DELETE FROM network WHERE id = ?", DB_BIND(DB_TEXT(id)), err);
-
+    int n = db_run_tx(db, "DELETE FROM network WHERE id = ?", DB_BIND(DB_TEXT(id)), err);
     return n < 0 ? n : n == 0;
+}
+
+struct network_list {
+    struct arena *a;
+    struct network_rows rows;
+};
+
+static void add_network(struct sqlite3_stmt *st, void *arg)
+{
+    struct network_list *l = arg;
+
+    arena_push(l->a, l->rows) = (struct network_row){
+        .id = db_col_dup(st, 0, l->a),
+        .name = db_col_dup(st, 1, l->a),
+        .json = db_col_dup(st, 2, l->a),
+    };
 }
 
 int network_list(struct db *db, struct arena *a, struct network_rows *ret, struct err *err)
 {
-    struct network_rows rows = {0};
-    int r = db_begin(db, err);
-    if (r < 0)
-        return r;
-    auto_tx struct db *tx = db;
-    auto_stmt struct sqlite3_stmt *st = NULL;
-    r = db_query(db, "SELECT id, name, json FROM network ORDER BY name", NULL, &st, err);
-    while (r >= 0 && (r = db_step(db, st, err)) > 0)
-        arena_push(a, rows) =
-            (struct network_row){db_col_dup(st, 0, a), db_col_dup(st, 1, a), db_col_dup(st, 2, a)};
-    if (r < 0)
-        return r;
-    *ret = rows;
-    return 0;
+    struct network_list l = {.a = a};
+    int r =
+        db_each(db, "SELECT id, name, json FROM network ORDER BY name", NULL, add_network, &l, err);
+
+    if (r >= 0)
+        *ret = l.rows;
+    return r;
 }
 
 int address_insert(struct db *db, const char *network, const char *ip, const char *owner,
                    struct err *err)
 {
     FAIL_POINT("address.insert.before", err);
-    int r = db_begin(db, err);
-    if (r < 0)
-        return r;
-    auto_tx struct db *tx = db;
-    r = db_run(db, "INSERT INTO address (network, ip, owner) VALUES (?, ?, ?)",
-               DB_BIND(DB_TEXT(network), DB_TEXT(ip), DB_TEXT(owner)), err);
+    int r = db_run_tx(db, "INSERT INTO address (network, ip, owner) VALUES (?, ?, ?)",
+                      DB_BIND(DB_TEXT(network), DB_TEXT(ip), DB_TEXT(owner)), err);
     if (r == -EEXIST)
         return err_conflict(err, "address %s is in use", ip);
-    if (r < 0)
-        return err_wrap(err, r, "take address %s", ip);
-    return db_commit(&tx, err);
+    return r < 0 ? err_wrap(err, r, "take address %s", ip) : 0;
 }
 
 int address_delete(struct db *db, const char *network, const char *ip, struct err *err)
 {
     FAIL_POINT("address.delete.before", err);
-    int n = delete_by(db, "DELETE FROM address WHERE network = ? AND ip = ?",
+    int n = db_run_tx(db, "DELETE FROM address WHERE network = ? AND ip = ?",
                       DB_BIND(DB_TEXT(network), DB_TEXT(ip)), err);
-
     return n < 0 ? n : n == 0;
 }
 
 int address_delete_owner(struct db *db, const char *owner, struct err *err)
 {
     FAIL_POINT("address.delete.before", err);
-    return delete_by(db, "DELETE FROM address WHERE owner = ?", DB_BIND(DB_TEXT(owner)), err);
+    return db_run_tx(db, "DELETE FROM address WHERE owner = ?", DB_BIND(DB_TEXT(owner)), err);
+}
+
+struct address_list {
+    struct arena *a;
+    struct address_rows rows;
+};
+
+static void add_address(struct sqlite3_stmt *st, void *arg)
+{
+    struct address_list *l = arg;
+
+    arena_push(l->a, l->rows) = (struct address_row){
+        .network = db_col_dup(st, 0, l->a),
+        .ip = db_col_dup(st, 1, l->a),
+        .owner = db_col_dup(st, 2, l->a),
+    };
 }
 
 int address_list(struct db *db, const char *network, struct arena *a, struct address_rows *ret,
                  struct err *err)
 {
-    struct address_rows rows = {0};
-    int r = db_begin(db, err);
-    if (r < 0)
-        return r;
-    auto_tx struct db *tx = db;
-    auto_stmt struct sqlite3_stmt *st = NULL;
-    r = db_query(db,
-                 "SELECT network, ip, owner FROM address WHERE ?1 IS NULL OR network = ?1"
-                 " ORDER BY network, ip",
-                 DB_BIND(DB_TEXT(network)), &st, err);
-    while (r >= 0 && (r = db_step(db, st, err)) > 0)
-        arena_push(a, rows) =
-            (struct address_row){db_col_dup(st, 0, a), db_col_dup(st, 1, a), db_col_dup(st, 2, a)};
-    if (r < 0)
-        return r;
-    *ret = rows;
-    return 0;
+    struct address_list l = {.a = a};
+    int r = db_each(db,
+                    "SELECT network, ip, owner FROM address WHERE ?1 IS NULL OR network = ?1"
+                    " ORDER BY network, ip",
+                    DB_BIND(DB_TEXT(network)), add_address, &l, err);
+
+    if (r >= 0)
+        *ret = l.rows;
+    return r;
 }

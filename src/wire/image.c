@@ -50,23 +50,23 @@ const struct json_type image_summary_type =
     JSON_TYPE("Image", struct image_summary, image_summary_fields);
 
 static const struct field image_config_fields[] = {
-    FIELD(struct image_config, "User", F_STR, user),
-    FIELD(struct image_config, "ExposedPorts", F_SETMAP, exposed_ports, .flags = F_OMIT),
-    FIELD(struct image_config, "Env", F_STRV, env),
-    FIELD(struct image_config, "Cmd", F_STRV, cmd, .flags = F_FLEX),
-    FIELD(struct image_config, "Healthcheck", F_PTR, healthcheck, .flags = F_OMIT,
+    FIELD(struct container_config, "User", F_STR, user),
+    FIELD(struct container_config, "ExposedPorts", F_SETMAP, exposed_ports, .flags = F_OMIT),
+    FIELD(struct container_config, "Env", F_STRV, env),
+    FIELD(struct container_config, "Cmd", F_STRV, cmd, .flags = F_FLEX),
+    FIELD(struct container_config, "Healthcheck", F_PTR, healthcheck, .flags = F_OMIT,
           .type = &healthcheck_type),
-    FIELD(struct image_config, "ArgsEscaped", F_BOOL, args_escaped, .flags = F_OMIT),
-    FIELD(struct image_config, "Volumes", F_SETMAP, volumes),
-    FIELD(struct image_config, "WorkingDir", F_STR, working_dir),
-    FIELD(struct image_config, "Entrypoint", F_STRV, entrypoint, .flags = F_FLEX),
-    FIELD(struct image_config, "OnBuild", F_STRV, on_build),
-    FIELD(struct image_config, "Labels", F_STRMAP, labels),
-    FIELD(struct image_config, "StopSignal", F_STR, stop_signal, .flags = F_OMIT),
-    FIELD(struct image_config, "Shell", F_STRV, shell, .flags = F_OMIT),
+    FIELD(struct container_config, "ArgsEscaped", F_BOOL, args_escaped, .flags = F_OMIT),
+    FIELD(struct container_config, "Volumes", F_SETMAP, volumes),
+    FIELD(struct container_config, "WorkingDir", F_STR, working_dir),
+    FIELD(struct container_config, "Entrypoint", F_STRV, entrypoint, .flags = F_FLEX),
+    FIELD(struct container_config, "OnBuild", F_STRV, on_build),
+    FIELD(struct container_config, "Labels", F_STRMAP, labels),
+    FIELD(struct container_config, "StopSignal", F_STR, stop_signal, .flags = F_OMIT),
+    FIELD(struct container_config, "Shell", F_STRV, shell, .flags = F_OMIT),
 };
 const struct json_type image_config_type =
-    JSON_TYPE("Config", struct image_config, image_config_fields);
+    JSON_TYPE("Config", struct container_config, image_config_fields);
 
 static const struct field image_rootfs_fields[] = {
     FIELD(struct image_rootfs, "Type", F_STR, type),

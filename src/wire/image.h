@@ -45,19 +45,6 @@ struct image_summary {
 };
 
 /* Config of an image since API 1.50; older versions show a whole container_config. */
-struct image_config {
-    char *user;
-    struct strv exposed_ports, env, cmd;
-    struct healthcheck *healthcheck;
-    bool args_escaped;
-    struct strv volumes;
-    char *working_dir;
-    struct strv entrypoint, on_build;
-    struct strmap labels;
-    char *stop_signal;
-    struct strv shell;
-};
-
 struct image_rootfs {
     char *type; /* "layers" */
     struct strv layers;
@@ -73,7 +60,7 @@ struct image_inspect {
     char *parent, *comment;
     char *created; /* RFC 3339; left out when unknown (before API 1.44: the zero time) */
     char *docker_version, *author;
-    struct image_config *config;
+    struct container_config *config;        /* what an image has of it */
     struct container_config *legacy_config; /* instead of config, before API 1.50 */
     char *architecture, *variant, *os, *os_version;
     int64_t size_b;

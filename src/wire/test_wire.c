@@ -2,7 +2,7 @@
 #include "wire/container.h"
 #include "wire/exec.h"
 #include "wire/filters.h"
-#include "wire/frame.h"
+#include "base/frame.h"
 #include "wire/system.h"
 #include "wire/version.h"
 
