@@ -41,9 +41,10 @@ int api_seconds(struct http_req *req, const char *key, int64_t *store, int64_t *
 const char *api_stream_type(const struct http_req *req, bool tty);
 
 /**
- * api_let_head_be_read() - wait (20 ms at most) until the client of a hijacked connection has taken
- * the response head. docker-py reads the head through a buffer that it then throws away, with the
- * first bytes of the stream if they came along; an engine that answers in a millisecond makes that
- * happen. The kernel tells for unix sockets, without an event to wait for, so this one asks.
+ * api_let_head_be_read() - wait (half a second at most) until the client of a hijacked connection
+ * has taken the response head. docker-py reads the head through a buffer that it then throws away,
+ * with the first bytes of the stream if they came along; an engine that answers in a millisecond
+ * makes that happen. The kernel tells for unix sockets, without an event to wait for, so this one
+ * asks.
  */
 void api_let_head_be_read(int fd);

@@ -14,7 +14,7 @@
 #include "base/mem.h"
 #include "base/time.h"
 
-#define HEAD_WAIT_NS (20 * NS_PER_MS)
+#define HEAD_WAIT_NS (500 * NS_PER_MS)
 
 struct api *api_new(struct engine *e)
 {

@@ -6,9 +6,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -273,9 +275,34 @@ static int go(struct container *c, int control, struct err *err)
     int r = ctr_net_publish(c, err);
 
     if (r < 0)
-        return r; /* closing the control socket is the "no" that the shim waits for */
+        return r;
     r = shim_send(control, &shim_req_type, &req, NULL, 0);
     return r < 0 ? err_no(err, r, "tell the shim to go on") : 0;
+}
+
+static int follow_shim(struct container *c, const struct shim_plan *plan, int control,
+                       struct arena *a, struct shim_event *ev, struct err *err)
+{
+    FAIL_POINT("container.start.spawned", err);
+    int r = plan->net && plan->net->go ? go(c, control, err) : 0;
+
+    return r < 0 ? r : first_event(control, a, ev, err);
+}
+
+/* The shim of a failed start is waited for: it deletes a cgroup, with all that is in it, which the
+ * next start would have made again. The end of our direction is the "no" to its question. */
+static void dismiss(int control)
+{
+    int64_t deadline = mono_ns() + OLD_SHIM_WAIT_MS * NS_PER_MS;
+    char junk[256];
+    ssize_t n = 1;
+
+    (void)shutdown(control, SHUT_WR);
+    for (int64_t left; n > 0 && (left = deadline - mono_ns()) > 0;) {
+        struct pollfd p = {.fd = control, .events = POLLIN};
+        if (poll(&p, 1, (int)(left / NS_PER_MS) + 1) > 0)
+            n = recv(control, junk, sizeof(junk), MSG_DONTWAIT | MSG_TRUNC);
+    }
 }
 
 static int run_shim(struct container *c, struct arena *a, struct shim_event *ev, struct err *err)
@@ -299,13 +326,11 @@ static int run_shim(struct container *c, struct arena *a, struct shim_event *ev,
     free_waiting(waiting);
     if (r < 0)
         return r;
-    FAIL_POINT("container.start.spawned", err);
-    if (plan.net && plan.net->go)
-        r = go(c, control, err);
-    if (r >= 0)
-        r = first_event(control, a, ev, err);
-    if (r < 0)
+    r = follow_shim(c, &plan, control, a, ev, err);
+    if (r < 0) {
+        dismiss(control);
         return r;
+    }
     (void)pthread_mutex_lock(&c->lock);
     c->control = take_fd(&control);
     (void)pthread_mutex_unlock(&c->lock);

@@ -155,6 +155,11 @@ int shim_first_event(int control, int timeout_ms, struct arena *a, struct shim_e
 
     if (r >= 0)
         r = shim_recv(control, &shim_event_type, a, ret, NULL, NULL, err);
+    /* It ended without having read our "go": that is reported before what it had sent. */
+    if (r == -ECONNRESET) {
+        err_clear(err);
+        r = shim_recv(control, &shim_event_type, a, ret, NULL, NULL, err);
+    }
     return r == -EAGAIN ? no_answer(err) : r;
 }
 

@@ -198,6 +198,24 @@ def test_port_in_use(daemon, web, make):
     assert settled(daemon) == veths and nft_ruleset() == before
 
 
+def test_start_right_after_a_failed_one(daemon, make):
+    """The shim of the failed start must be gone: it would delete the new one's cgroup."""
+    with socket.socket() as s:
+        s.bind(("0.0.0.0", 0))
+        s.listen()
+        port = str(s.getsockname()[1])
+        cid = make(Cmd=["sleep", "1000"], StopSignal="SIGKILL", ExposedPorts={"80/tcp": {}},
+                   HostConfig={"PortBindings": {"80/tcp": [{"HostPort": port}]}})
+        for _ in range(10):
+            assert daemon.api.post("/containers/%s/start" % cid).status == 500
+    free = make(Cmd=["nope"])
+    for _ in range(10):
+        r = daemon.api.post("/containers/%s/start" % free)
+        assert r.status == 400 and "executable file not found" in r.message, r
+    assert daemon.api.post("/containers/%s/start" % cid).status == 204
+    assert daemon.api.ok("GET", "/containers/%s/json" % cid)["State"]["Running"]
+
+
 def test_port_taken_by_a_program_of_the_host(daemon, make):
     with socket.create_server(("0.0.0.0", 18085)):
         cid = make(Cmd=SERVE, ExposedPorts={"80/tcp": {}},
