@@ -12,14 +12,34 @@
 #include "distribution/config.h"
 #include "image/transfers.h"
 
+#define COUNT_MAX 1000
+
 static void add_all(struct arena *a, struct strv *to, const struct strv *from)
 {
     for (size_t i = 0; i < from->n; i++)
         strv_push(a, to, from->v[i]);
 }
 
+static int check_counts(const struct engine_config *c, struct err *err)
+{
+    const struct {
+        const char *what;
+        int64_t n, least;
+    } counts[] = {{"concurrent downloads", c->max_concurrent_downloads, 0},
+                  {"concurrent uploads", c->max_concurrent_uploads, 0},
+                  {"download attempts", c->max_download_attempts, 1}};
+
+    for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)
+        if (counts[i].n < counts[i].least || counts[i].n > COUNT_MAX)
+            return err_invalid(err, "invalid max %s: %lld", counts[i].what, (long long)counts[i].n);
+    return 0;
+}
+
 int registries_new(const struct engine_config *c, struct registries **ret, struct err *err)
 {
+    int rc = check_counts(c, err);
+    if (rc < 0)
+        return rc;
     struct registries *r = xnew(struct registries);
     struct dist_config *d = &r->config;
 
@@ -32,9 +52,8 @@ int registries_new(const struct engine_config *c, struct registries **ret, struc
         d->https_proxy = c->proxies.https;
     if (!str_empty(c->proxies.no))
         d->no_proxy = c->proxies.no;
-    if (c->max_download_attempts > 0)
-        d->tries = (unsigned)c->max_download_attempts;
-    int rc = dist_config_check(d, err);
+    d->tries = (unsigned)c->max_download_attempts;
+    rc = dist_config_check(d, err);
     if (rc < 0) {
         registries_free(r);
         return rc;

@@ -37,6 +37,8 @@ static const struct flag flags[] = {
     {"group", 'G', "group", "Group of the unix socket"},
     {"help", 'h', NULL, "Print this"},
     {"host", 'H', "hosts", "Address to listen on (repeatable)"},
+    {"http-proxy", 0, "proxies.http-proxy", "Proxy of the daemon itself for http"},
+    {"https-proxy", 0, "proxies.https-proxy", "Proxy of the daemon itself for https"},
     {"icc", 0, "icc", "Let containers of the default bridge talk to each other"},
     {"init", 0, "init", "Run an init in every container"},
     {"init-path", 0, "init-path", "Another init program"},
@@ -57,6 +59,7 @@ static const struct flag flags[] = {
     {"max-download-attempts", 0, "max-download-attempts", "How often a request is tried"},
     {"mtu", 0, "mtu", "MTU of the default bridge"},
     {"no-new-privileges", 0, "no-new-privileges", "Set no_new_privs in every container"},
+    {"no-proxy", 0, "proxies.no-proxy", "Hosts that are reached without a proxy, by commas"},
     {"pidfile", 'p', "pidfile", "File with the daemon's process id"},
     {"registry-mirror", 0, "registry-mirrors", "Mirror of docker.io, or REGISTRY=URL (repeatable)"},
     {"request-log", 0, "", "Write every request and reply to this file (for tests)"},
@@ -80,12 +83,26 @@ struct given_list {
     size_t n;
 };
 
-static const struct field *setting(const char *key)
+/* The field of a key; "proxies.http-proxy" is one of an object. @ret_at: where it is. */
+static const struct field *find_setting(const struct json_type *type, const char *key,
+                                        size_t *ret_at)
 {
-    for (size_t i = 0; i < engine_config_type.nfields; i++)
-        if (strcmp(engine_config_type.fields[i].name, key) == 0)
-            return &engine_config_type.fields[i];
+    size_t n = strcspn(key, ".");
+
+    for (size_t i = 0; i < type->nfields; i++) {
+        const struct field *f = &type->fields[i];
+        if (strlen(f->name) != n || strncmp(f->name, key, n) != 0)
+            continue;
+        *ret_at += f->offset;
+        return key[n] ? find_setting(f->type, key + n + 1, ret_at) : f;
+    }
     return NULL;
+}
+
+static const struct field *setting(const char *key, size_t *ret_at)
+{
+    *ret_at = 0;
+    return find_setting(&engine_config_type, key, ret_at);
 }
 
 static const struct flag *find(const char *name, size_t n, char letter)
@@ -99,7 +116,8 @@ static const struct flag *find(const char *name, size_t n, char letter)
 
 static bool is_switch(const struct flag *f)
 {
-    const struct field *s = f->key && *f->key ? setting(f->key) : NULL;
+    size_t at;
+    const struct field *s = f->key && *f->key ? setting(f->key, &at) : NULL;
 
     return s ? s->kind == F_BOOL
              : !str_eq(f->name, "config-file") && !str_eq(f->name, "request-log");
@@ -148,8 +166,9 @@ static int set_bool(const struct given *g, bool *to, struct err *err)
 
 static int apply(const struct given *g, struct engine_config *c, struct arena *a, struct err *err)
 {
-    const struct field *s = setting(g->flag->key);
-    void *to = (char *)c + s->offset;
+    size_t at;
+    const struct field *s = setting(g->flag->key, &at);
+    void *to = (char *)c + at;
     const char *eq = strchr(g->value, '=');
 
     switch (s->kind) {
@@ -175,6 +194,16 @@ static int apply(const struct given *g, struct engine_config *c, struct arena *a
     }
 }
 
+static bool in_file(const struct json *j, const char *key)
+{
+    char name[64];
+    size_t n = strcspn(key, ".");
+
+    (void)snprintf(name, sizeof(name), "%.*s", (int)n, key);
+    const struct json *m = json_get(j, name);
+    return key[n] ? in_file(m, key + n + 1) : m != NULL;
+}
+
 /* The keys of the file, to find settings that are given twice. */
 static int check_twice(const struct daemon_args *args, const struct given_list *given,
                        struct arena *a, struct err *err)
@@ -187,7 +216,7 @@ static int check_twice(const struct daemon_args *args, const struct given_list *
         return 0; /* loading it says what is wrong */
     for (size_t i = 0; i < given->n; i++) {
         const char *key = given->v[i].flag->key;
-        if (key && *key && json_get(j, key))
+        if (key && *key && in_file(j, key))
             return err_invalid(err,
                                "unable to configure the daemon with file %s: the following "
                                "directives are specified both as a flag and in the configuration "

@@ -133,7 +133,11 @@ def test_settings_in_the_file(behind, guarded, name, tmp_path):
     assert shown["RegistryConfig"]["IndexConfigs"]["docker.io"]["Official"]
     proxy.close()
     d.stop()
-    for bad in ('{"registry-mirrors": ["nonsense"]}', '{"proxies": {"http-proxy": "ftp://x"}}',
+    d = behind({}, "--http-proxy", "http://127.0.0.1:1", "--insecure-registry=10.99.0.1")
+    assert "proxyconnect" in error_of(pull(d, "%s:%d/%s" % (
+        secure.ADDRESS, guarded.back.port, name), tag="other"))
+    d.stop()
+    for bad in ('{"max-concurrent-downloads": -1}', '{"max-download-attempts": 0}','{"registry-mirrors": ["nonsense"]}', '{"proxies": {"http-proxy": "ftp://x"}}',
                 '{"insecure-registries": ["http://x"]}'):
         conf.write_text(bad)
         with pytest.raises(AssertionError, match="cleatd ended with 1"):
