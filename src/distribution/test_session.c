@@ -182,7 +182,7 @@ static struct dist_session *session(struct server *s, struct dist_config *config
 TEST(a_stalled_blob_goes_on)
 {
     auto_arena struct arena a = ARENA_INIT;
-    struct server s;
+    static struct server s; /* its threads live on */
     struct dist_config c;
     struct err e = {0};
     auto_buf struct buf got = BUF_INIT;
@@ -205,7 +205,7 @@ TEST(a_stalled_blob_goes_on)
 TEST(another_digest_or_size_is_never_taken_for_the_blob)
 {
     auto_arena struct arena a = ARENA_INIT;
-    struct server s;
+    static struct server s; /* its threads live on */
     struct dist_config c;
     struct err e = {0};
     auto_buf struct buf got = BUF_INIT;
@@ -223,7 +223,7 @@ TEST(another_digest_or_size_is_never_taken_for_the_blob)
 TEST(silence_is_a_time_out)
 {
     auto_arena struct arena a = ARENA_INIT;
-    struct server s;
+    static struct server s; /* its threads live on */
     struct dist_config c;
     struct dist_manifest m;
     struct err e = {0};
@@ -251,7 +251,7 @@ static void *hang_up(void *arg)
 TEST(a_client_that_leaves_ends_the_call)
 {
     auto_arena struct arena a = ARENA_INIT;
-    struct server s;
+    static struct server s; /* its threads live on */
     struct dist_config c;
     struct dist_manifest m;
     struct err e = {0};
@@ -271,7 +271,7 @@ TEST(a_client_that_leaves_ends_the_call)
 TEST(connections_are_kept)
 {
     auto_arena struct arena a = ARENA_INIT;
-    struct server s;
+    static struct server s; /* its threads live on */
     struct dist_config c;
     struct dist_manifest m;
     struct err e = {0};
@@ -303,7 +303,7 @@ static void *ask(void *arg)
 TEST(threads_share_one_token)
 {
     auto_arena struct arena a = ARENA_INIT;
-    struct server s;
+    static struct server s; /* its threads live on */
     struct dist_config c;
     struct asker k[8];
 
@@ -326,7 +326,7 @@ TEST(threads_share_one_token)
 TEST(pages_of_tags_never_lead_to_another_host)
 {
     auto_arena struct arena a = ARENA_INIT;
-    struct server s;
+    static struct server s; /* its threads live on */
     struct dist_config c;
     struct strv tags;
     struct err e = {0};
