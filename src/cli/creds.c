@@ -17,8 +17,6 @@
 #define ANSWER_MAX 65536
 #define TOKEN_USER "<token>" /* the secret is an identity token */
 
-extern char **environ;
-
 const char *creds_helper(const struct cli *cli, const char *registry)
 {
     const char *own = json_str(json_get(cli->config.root, "credHelpers"), registry);

@@ -147,13 +147,21 @@ static int ask_status(struct dist_upload *u, size_t *ret, struct err *err)
         return err_as(err, ERR_UNAVAILABLE, ESTALE, "the registry does not say how far it got");
     if (got == 1 && u->off == 0)
         got = 0; /* "0-0" is how some say that they have nothing */
-    if (got < u->off || got > u->off + u->have)
+    uint64_t end = u->off + u->have;
+    if (got < u->off || got > end)
         return err_as(err, ERR_UNAVAILABLE, ESTALE,
                       "the registry has %llu bytes of the upload, not %llu to %llu",
-                      (unsigned long long)got, (unsigned long long)u->off,
-                      (unsigned long long)(u->off + u->have));
+                      (unsigned long long)got, (unsigned long long)u->off, (unsigned long long)end);
     *ret = (size_t)(got - u->off);
     return dist_reply_header(reply, "Location") ? take_place(u, reply, err) : 0;
+}
+
+/* Of the piece from @from on; the last byte counts. */
+static char *range(const struct dist_upload *u, size_t from, struct arena *a)
+{
+    unsigned long long first = u->off + from, last = u->off + u->have - 1;
+
+    return arena_printf(a, "%llu-%llu", first, last);
 }
 
 static int patch(struct dist_upload *u, size_t from, struct err *err)
@@ -168,9 +176,7 @@ static int patch(struct dist_upload *u, size_t from, struct err *err)
                              .content_type = "application/octet-stream",
                              .once = true};
 
-    strmap_set(&a, &call.headers, "Content-Range",
-               arena_printf(&a, "%llu-%llu", (unsigned long long)(u->off + from),
-                            (unsigned long long)(u->off + u->have - 1)));
+    strmap_set(&a, &call.headers, "Content-Range", range(u, from, &a));
     int r = dist_send(u->s, &call, &reply, err);
     return r < 0 ? r : take_place(u, reply, err);
 }
@@ -245,9 +251,7 @@ static int put(struct dist_upload *u, const char *digest, struct err *err)
     query_add(&target, "digest", digest);
     place.url.target = buf_str(&target);
     if (u->off > 0 && u->have > 0)
-        strmap_set(&a, &call.headers, "Content-Range",
-                   arena_printf(&a, "%llu-%llu", (unsigned long long)u->off,
-                                (unsigned long long)(u->off + u->have - 1)));
+        strmap_set(&a, &call.headers, "Content-Range", range(u, 0, &a));
     return dist_send(u->s, &call, &reply, err);
 }
 
