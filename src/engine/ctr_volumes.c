@@ -141,7 +141,7 @@ static int plan_from(struct plan *p, const char *text, struct err *err)
         return err_invalid(err, "invalid mode for volumes-from: %s", text);
     auto_ctr struct container *from = ctr_find(p->c->e, parts.v[0], err);
     if (!from)
-        return -err->no;
+        return err_code(err);
     ctr_mount_points(from, &a, &shown);
     for (size_t i = 0; i < shown.mounts.n; i++) {
         const struct mount_point *m = shown.mounts.v[i];

@@ -17,30 +17,10 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "image/tar-priv.h"
-#include "image/tar_pax.h"
+#include "image/tar_read-priv.h"
 
 #define CHAIN_MAX 16 /* extra headers before one entry */
 #define LEND (1u << 20)
-
-struct reader_source {
-    struct source base;
-    struct tar_reader *r;
-};
-
-struct tar_reader {
-    struct source *s;
-    tar_raw_fn raw;
-    void *ctx;
-    struct arena a; /* of the current entry */
-    struct tar_entry e;
-    uint64_t left;      /* content not read yet */
-    unsigned pad;       /* zeros behind it */
-    size_t extent;      /* of a sparse file: which one is being read */
-    uint64_t extent_at; /* and how far */
-    uint64_t entries;
-    bool ended;
-    struct reader_source content;
-};
 
 /* What the headers before an entry say about it. */
 struct extra {
@@ -48,12 +28,12 @@ struct extra {
     char *long_name, *long_link;
 };
 
-static int bad_header(struct err *err)
+int tar_bad_header(struct err *err)
 {
     return err_as(err, ERR_INVALID, EBADMSG, "archive/tar: invalid tar header");
 }
 
-static int cut_short(struct err *err)
+int tar_cut_short(struct err *err)
 {
     return err_as(err, ERR_INVALID, EBADMSG, "unexpected EOF");
 }
@@ -66,14 +46,14 @@ static int tell(struct tar_reader *r, const void *p, size_t n, struct err *err)
 }
 
 /* Return: 1; 0 when the source ends exactly here; -errno. */
-static int read_block(struct tar_reader *r, uint8_t block[TAR_BLOCK], struct err *err)
+int tar_read_block(struct tar_reader *r, uint8_t block[TAR_BLOCK], struct err *err)
 {
     ssize_t n = source_read(r->s, block, TAR_BLOCK, err);
 
     if (n < 0)
         return (int)n;
     if (n > 0 && n < TAR_BLOCK)
-        return cut_short(err);
+        return tar_cut_short(err);
     int rc = tell(r, block, (size_t)n, err);
     return rc < 0 ? rc : n > 0;
 }
@@ -93,7 +73,7 @@ static int skip(struct tar_reader *r, uint64_t n, struct err *err)
         if (got < 0)
             return (int)got;
         if (got == 0)
-            return cut_short(err);
+            return tar_cut_short(err);
         int rc = tell(r, p, (size_t)got, err);
         if (rc < 0)
             return rc;
@@ -125,7 +105,7 @@ static int read_special(struct tar_reader *r, uint64_t size, char **ret, struct 
     if (n < 0)
         return (int)n;
     if ((uint64_t)n < size)
-        return cut_short(err);
+        return tar_cut_short(err);
     int rc = tell(r, p, size, err);
     if (rc >= 0)
         rc = skip(r, (0 - size) % sizeof(zeros), err);
@@ -147,11 +127,11 @@ static int number(const char *field, size_t n, int64_t *ret, struct err *err)
         for (; i < n; i++) {
             uint8_t c = i == 0 ? (uint8_t)((p[0] & 0x7f) | (fill & 0x80)) : p[i];
             if (i + 8 < n && c != fill)
-                return bad_header(err);
+                return tar_bad_header(err);
             v = v << 8 | c;
         }
         if (((v >> 63) != 0) != (fill != 0))
-            return bad_header(err);
+            return tar_bad_header(err);
         *ret = (int64_t)v;
         return 0;
     }
@@ -161,27 +141,27 @@ static int number(const char *field, size_t n, int64_t *ret, struct err *err)
         i++;
     for (; i < n && p[i] != '\0'; i++) {
         if (p[i] < '0' || p[i] > '7' || v >> 60)
-            return bad_header(err);
+            return tar_bad_header(err);
         v = v << 3 | (uint64_t)(p[i] - '0');
     }
     *ret = (int64_t)v;
     return 0;
 }
 
-static int natural(const char *field, size_t n, uint64_t *ret, struct err *err)
+int tar_natural(const char *field, size_t n, uint64_t *ret, struct err *err)
 {
     int64_t v = 0;
     int rc = number(field, n, &v, err);
 
     if (rc >= 0 && v < 0)
-        rc = bad_header(err);
+        rc = tar_bad_header(err);
     if (rc >= 0)
         *ret = (uint64_t)v;
     return rc;
 }
 
 #define NUMBER(field, ret) number(h->field, sizeof(h->field), (ret), err)
-#define NATURAL(field, ret) natural(h->field, sizeof(h->field), (ret), err)
+#define NATURAL(field, ret) tar_natural(h->field, sizeof(h->field), (ret), err)
 
 static int check_sum(const uint8_t block[TAR_BLOCK], struct err *err)
 {
@@ -191,7 +171,7 @@ static int check_sum(const uint8_t block[TAR_BLOCK], struct err *err)
 
     tar_checksum(block, &is_unsigned, &is_signed);
     if (rc >= 0 && want != is_unsigned && want != is_signed)
-        rc = bad_header(err);
+        rc = tar_bad_header(err);
     return rc;
 }
 
@@ -224,7 +204,7 @@ static int parse_device(struct tar_reader *r, const struct tar_header *h, struct
     if (rc >= 0)
         rc = NATURAL(dev_minor, &dev_minor);
     if (rc >= 0 && (dev_major > 0xfffff || dev_minor > 0xfffff))
-        rc = bad_header(err);
+        rc = tar_bad_header(err);
     r->e.dev_major = (uint32_t)dev_major;
     r->e.dev_minor = (uint32_t)dev_minor;
     return rc;
@@ -256,129 +236,6 @@ static int parse_header(struct tar_reader *r, const uint8_t block[TAR_BLOCK], st
     e->mtime_ns = pax_clamp_time(mtime, 0);
     e->name = full_name(r, h);
     return 0;
-}
-
-/* ---- sparse files ---- */
-
-static int push_extent(struct tar_reader *r, uint64_t offset, uint64_t len, struct err *err)
-{
-    if (r->e.sparse.n == TAR_SPARSE_MAX)
-        return err_as(err, ERR_INVALID, E2BIG, "archive/tar: too many sparse extents");
-    arena_push(&r->a, r->e.sparse) = (struct tar_extent){offset, len};
-    return 0;
-}
-
-/* @n pairs of 12-digit numbers; an empty one ends them. */
-static int gnu_extents(struct tar_reader *r, const char *p, size_t n, struct err *err)
-{
-    for (; n > 0 && p[0]; n--, p += 24) {
-        uint64_t offset = 0, len = 0;
-        int rc = natural(p, 12, &offset, err);
-        if (rc >= 0)
-            rc = natural(p + 12, 12, &len, err);
-        if (rc >= 0)
-            rc = push_extent(r, offset, len, err);
-        if (rc < 0)
-            return rc;
-    }
-    return 0;
-}
-
-static int gnu_sparse(struct tar_reader *r, const uint8_t *first, struct err *err)
-{
-    uint8_t block[TAR_BLOCK];
-    bool more = first[TAR_GNU_MORE_AT] != 0;
-    int rc = natural((const char *)first + TAR_GNU_REALSIZE_AT, 12, &r->e.size, err);
-
-    if (rc >= 0)
-        rc = gnu_extents(r, (const char *)first + TAR_GNU_SPARSE_AT, 4, err);
-    while (rc >= 0 && more) {
-        rc = read_block(r, block, err);
-        if (rc == 0)
-            rc = cut_short(err);
-        if (rc < 0)
-            break;
-        more = block[TAR_GNU_EXT_MORE_AT] != 0;
-        rc = gnu_extents(r, (const char *)block, 21, err);
-    }
-    r->e.type = TAR_FILE;
-    return rc;
-}
-
-/* One decimal line of a 1.0 map, which stands in the content; *@used counts its bytes. */
-static int map_line(struct tar_reader *r, uint8_t block[TAR_BLOCK], uint64_t *used, uint64_t *ret,
-                    struct err *err)
-{
-    uint64_t v = 0;
-
-    for (unsigned digits = 0;; digits++) {
-        size_t at = *used % TAR_BLOCK;
-        if (at == 0) {
-            if (r->left < TAR_BLOCK)
-                return bad_header(err);
-            int rc = read_block(r, block, err);
-            if (rc <= 0)
-                return rc < 0 ? rc : cut_short(err);
-            r->left -= TAR_BLOCK;
-        }
-        uint8_t c = block[at];
-        (*used)++;
-        if (c == '\n' && digits > 0)
-            break;
-        if (c < '0' || c > '9' || digits > 18)
-            return bad_header(err);
-        v = v * 10 + (uint64_t)(c - '0');
-    }
-    *ret = v;
-    return 0;
-}
-
-static int map_in_content(struct tar_reader *r, struct err *err)
-{
-    uint8_t block[TAR_BLOCK];
-    uint64_t used = 0, n = 0, offset = 0, len = 0;
-    int rc = map_line(r, block, &used, &n, err);
-
-    for (; rc >= 0 && n > 0; n--) {
-        rc = map_line(r, block, &used, &offset, err);
-        if (rc >= 0)
-            rc = map_line(r, block, &used, &len, err);
-        if (rc >= 0)
-            rc = push_extent(r, offset, len, err);
-    }
-    return rc;
-}
-
-static int pax_sparse(struct tar_reader *r, const struct pax *pax, struct err *err)
-{
-    int rc = 0;
-
-    if (!pax->sparse_1_0 && pax->map.n == 0)
-        return 0;
-    r->e.size = pax->real_size;
-    if (pax->sparse_1_0)
-        return map_in_content(r, err);
-    for (size_t i = 0; rc >= 0 && i < pax->map.n; i++)
-        rc = push_extent(r, pax->map.v[i].offset, pax->map.v[i].len, err);
-    return rc;
-}
-
-/* In order, apart, inside the file, and together as long as the content. */
-static int check_extents(const struct tar_reader *r, struct err *err)
-{
-    uint64_t end = 0, sum = 0;
-
-    for (size_t i = 0; i < r->e.sparse.n; i++) {
-        const struct tar_extent *x = &r->e.sparse.v[i];
-        if (x->offset < end || x->offset > INT64_MAX || x->len > INT64_MAX ||
-            x->offset + x->len > r->e.size)
-            return bad_header(err);
-        end = x->offset + x->len;
-        sum += x->len;
-    }
-    if (r->e.sparse.n == 0) /* nothing but a hole, or no sparse file at all */
-        return r->left > 0 && r->left != r->e.size ? bad_header(err) : 0;
-    return sum != r->left ? bad_header(err) : 0;
 }
 
 /* ---- entries ---- */
@@ -427,7 +284,7 @@ static int check_entry(const struct tar_entry *e, struct err *err)
         return err_as(err, ERR_INVALID, ENAMETOOLONG, "archive/tar: a name is longer than %d bytes",
                       TAR_NAME_MAX);
     if (!*e->name || e->uid >= UINT32_MAX || e->gid >= UINT32_MAX || e->size > INT64_MAX)
-        return bad_header(err);
+        return tar_bad_header(err);
     return 0;
 }
 
@@ -447,11 +304,11 @@ static int finish_entry(struct tar_reader *r, const uint8_t block[TAR_BLOCK], co
     r->left = has_content(r->e.type) ? r->e.size : 0;
     r->pad = (unsigned)((0 - r->left) % TAR_BLOCK);
     if (gnu)
-        rc = gnu_sparse(r, block, err);
+        rc = tar_sparse_gnu(r, block, err);
     else if (r->e.type == TAR_FILE)
-        rc = pax_sparse(r, &x->pax, err);
+        rc = tar_sparse_pax(r, &x->pax, err);
     if (rc >= 0)
-        rc = check_extents(r, err);
+        rc = tar_sparse_check(r, err);
     r->e.stored = r->left;
     if (!has_content(r->e.type))
         r->e.size = 0;
@@ -487,10 +344,10 @@ static int read_end(struct tar_reader *r, struct err *err)
 {
     uint8_t block[TAR_BLOCK];
     const uint8_t *p = NULL;
-    int rc = read_block(r, block, err);
+    int rc = tar_read_block(r, block, err);
 
     if (rc > 0 && !is_zero(block))
-        return bad_header(err);
+        return tar_bad_header(err);
     while (rc > 0) {
         ssize_t n = source_next(r->s, &p, LEND, err);
         rc = n < 0 ? (int)n : tell(r, p, (size_t)n, err);
@@ -508,13 +365,13 @@ static int read_headers(struct tar_reader *r, struct err *err)
     uint8_t block[TAR_BLOCK];
 
     for (int i = 0; i < CHAIN_MAX; i++) {
-        int rc = read_block(r, block, err);
+        int rc = tar_read_block(r, block, err);
         if (rc == 0)
             r->ended = true;
         if (rc <= 0)
-            return rc == 0 && i > 0 ? cut_short(err) : rc;
+            return rc == 0 && i > 0 ? tar_cut_short(err) : rc;
         if (is_zero(block))
-            return i > 0 ? bad_header(err) : read_end(r, err);
+            return i > 0 ? tar_bad_header(err) : read_end(r, err);
         rc = check_sum(block, err);
         if (rc >= 0)
             rc = read_extra(r, block, &x, err);
@@ -574,7 +431,7 @@ ssize_t tar_data(struct tar_reader *r, const uint8_t **ret, uint64_t *ret_offset
     uint64_t run = place(r, &offset);
     ssize_t n = source_next(r->s, ret, run < LEND ? run : LEND, err);
     if (n == 0)
-        return cut_short(err);
+        return tar_cut_short(err);
     if (n < 0)
         return n;
     r->left -= (uint64_t)n;
@@ -592,7 +449,7 @@ static ssize_t content_next(struct source *s, const uint8_t **ret, size_t max, s
         return 0;
     ssize_t n = source_next(r->s, ret, max < r->left ? max : r->left, err);
     if (n == 0)
-        return cut_short(err);
+        return tar_cut_short(err);
     if (n > 0)
         r->left -= (uint64_t)n;
     return n;
@@ -606,7 +463,7 @@ static ssize_t content_read(struct source *s, void *p, size_t max, struct err *e
         return 0;
     ssize_t n = source_read(r->s, p, max < r->left ? max : r->left, err);
     if (n == 0)
-        return cut_short(err);
+        return tar_cut_short(err);
     if (n > 0)
         r->left -= (uint64_t)n;
     return n;

@@ -1,0 +1,231 @@
+/*
+ * Names of images come and go, and images with their last one. What a container was made from
+ * stays: a running one keeps it in any case, a stopped one unless it is forced.
+ */
+#include "engine/images-priv.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/auto.h"
+#include "base/failpoint.h"
+#include "image/reference.h"
+
+int img_tag(struct engine *e, const char *name, const char *repo, const char *tag, struct err *err)
+{
+    auto_arena struct arena a = ARENA_INIT;
+    struct image_row row;
+    struct reference ref;
+    char text[REF_TEXT_MAX + 1];
+    const char *full = str_empty(tag) ? repo : arena_printf(&a, "%s:%s", repo, tag);
+
+    int r = reference_parse(str_or(full, ""), &ref, err);
+    if (r >= 0 && *ref.digest)
+        r = err_invalid(err, "refusing to create a tag with a digest reference");
+    if (r >= 0)
+        r = image_resolve(e->images, name, &a, &row, err);
+    if (r < 0)
+        return r;
+    reference_default_tag(&ref);
+    r = image_tag_set(e->images, reference_text(&ref, text), row.id, NULL, err);
+    if (r < 0)
+        return r;
+    img_event(e, "tag", row.id, img_familiar(text, &a), NULL);
+    return 0;
+}
+
+static void deleted(struct arena *a, struct img_deleted *ret, const char *untagged,
+                    const char *gone)
+{
+    struct image_delete_item *it = arena_new(a, struct image_delete_item);
+
+    it->untagged = arena_strdup(a, untagged);
+    it->deleted = arena_strdup(a, gone);
+    arena_push(a, *ret) = it;
+}
+
+static int untag(struct engine *e, const struct image_row *row, const char *full, struct arena *a,
+                 struct img_deleted *ret, struct err *err)
+{
+    char *shown = img_familiar(full, a);
+    int r = strchr(full, '@') ? image_digest_delete(e->images, full, err)
+                              : image_tag_delete(e->images, full, err);
+
+    if (r < 0)
+        return r;
+    img_event(e, "untag", row->id, shown, NULL);
+    deleted(a, ret, shown, NULL);
+    return 0;
+}
+
+/* Of the names by digest those go whose repository has no tag left; @gone is the tag that went,
+ * NULL when all did. */
+static int untag_digests(struct engine *e, const struct image_row *row, const char *gone,
+                         struct arena *a, struct img_deleted *ret, struct err *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; r >= 0 && i < row->digests.n; i++) {
+        const char *name = row->digests.v[i];
+        size_t n = strcspn(name, "@");
+        bool named = gone && (strncmp(gone, name, n) != 0 || gone[n] != ':');
+        for (size_t k = 0; gone && k < row->tags.n; k++)
+            named |= strcmp(row->tags.v[k], gone) != 0 && strncmp(row->tags.v[k], name, n) == 0 &&
+                     row->tags.v[k][n] == ':';
+        if (!named)
+            r = untag(e, row, name, a, ret, err);
+    }
+    return r;
+}
+
+/* Return: the container that keeps the image from being removed, or NULL. */
+static struct container *user_of(struct engine *e, const char *image_id, bool running_only)
+{
+    struct container *found = NULL;
+
+    (void)pthread_mutex_lock(&e->lock);
+    for (struct container *c = e->containers; c && !found; c = c->next)
+        if (str_eq(c->image_id, image_id) && (!running_only || c->status == CTR_RUNNING)) {
+            found = c;
+            c->refs++;
+        }
+    (void)pthread_mutex_unlock(&e->lock);
+    return found;
+}
+
+static int check_unused(struct engine *e, const struct image_row *row, bool force, bool by_name,
+                        const char *name, struct err *err)
+{
+    auto_ctr struct container *running = user_of(e, row->id, true);
+    auto_ctr struct container *any = user_of(e, row->id, false);
+
+    if (running && !(by_name && force))
+        return err_conflict(err,
+                            by_name
+                                ? "conflict: unable to remove repository reference \"%s\" (must "
+                                  "force) - container %.12s is using its referenced image %.12s"
+                                : "conflict: unable to delete %.12s (cannot be forced) - image "
+                                  "is being used by running container %.12s",
+                            by_name ? name : row->id + 7, running->id, row->id + 7);
+    if (any && !force)
+        return err_conflict(err,
+                            by_name
+                                ? "conflict: unable to remove repository reference \"%s\" (must "
+                                  "force) - container %.12s is using its referenced image %.12s"
+                                : "conflict: unable to delete %.12s (must be forced) - image is "
+                                  "being used by stopped container %.12s",
+                            by_name ? name : row->id + 7, any->id, row->id + 7);
+    return 0;
+}
+
+static int delete_image(struct engine *e, const struct image_row *row, struct arena *a,
+                        struct img_deleted *ret, uint64_t *freed, struct err *err)
+{
+    struct gc_result gc = {0};
+
+    FAIL_POINT("image.remove.row", err);
+    int r = image_delete(e->images, row->id, err);
+    if (r < 0)
+        return r;
+    deleted(a, ret, NULL, row->id);
+    img_event(e, "delete", row->id, row->id, NULL);
+    FAIL_POINT("image.remove.gc", err);
+    r = store_gc(e->images, a, &gc, err);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < gc.layers.n; i++)
+        deleted(a, ret, NULL, gc.layers.v[i]);
+    *freed += gc.freed_b;
+    return 0;
+}
+
+/* Is @name the id (or its beginning) of the image, not one of its names? */
+static bool named_by_id(const char *name, const struct image_row *row)
+{
+    const char *hex = str_starts(name, "sha256:");
+
+    return strncmp(row->id + 7, hex ? hex : name, strlen(hex ? hex : name)) == 0;
+}
+
+int img_remove(struct engine *e, const char *name, bool force, bool noprune, struct arena *a,
+               struct img_deleted *ret, struct err *err)
+{
+    struct image_row row;
+    struct reference ref;
+    char full[REF_TEXT_MAX + 1];
+    uint64_t freed = 0;
+    int r = image_resolve(e->images, name, a, &row, err);
+
+    (void)noprune; /* parents are kept or not by reachability alone */
+    if (r < 0)
+        return r;
+    bool by_name = !named_by_id(name, &row);
+    if (by_name) {
+        r = reference_parse(name, &ref, err);
+        if (r < 0)
+            return r;
+        reference_default_tag(&ref);
+        if (*ref.digest)
+            ref.tag[0] = '\0'; /* the digest alone decides */
+        (void)reference_text(&ref, full);
+        if (row.tags.n > 1 || (*ref.digest && row.tags.n + row.digests.n > 1)) {
+            r = untag(e, &row, full, a, ret, err);
+            return r < 0 || *ref.digest ? r : untag_digests(e, &row, full, a, ret, err);
+        }
+    } else if (row.tags.n > 1 && !force) {
+        return err_conflict(err,
+                            "conflict: unable to delete %.12s (must be forced) - image is "
+                            "referenced in multiple repositories",
+                            row.id + 7);
+    }
+    r = check_unused(e, &row, force, by_name, name, err);
+    for (size_t i = 0; r >= 0 && i < row.tags.n; i++)
+        r = untag(e, &row, row.tags.v[i], a, ret, err);
+    if (r >= 0)
+        r = untag_digests(e, &row, NULL, a, ret, err);
+    auto_ctr struct container *user = user_of(e, row.id, false);
+    if (r < 0 || (user && by_name))
+        return r; /* forced: the name goes, the image stays for its containers */
+    return delete_image(e, &row, a, ret, &freed, err);
+}
+
+int img_prune(struct engine *e, const struct filters *f, struct arena *a,
+              struct image_prune_response *ret, struct err *err)
+{
+    struct img_filter x = {.f = f, .a = a};
+    struct image_rows rows = {0};
+    struct img_deleted gone = {0};
+    bool only_dangling = true;
+    int r = img_filter_prepare(e, &x, err);
+
+    if (r >= 0)
+        r = filters_bool(f, "dangling", true, &only_dangling, err);
+    x.dangling_given = false;
+    if (r >= 0)
+        r = image_rows_all(e->images, a, &rows, err);
+    for (size_t i = 0; r >= 0 && i < rows.n; i++) {
+        struct image_row *row = &rows.v[i];
+        struct image_summary *s;
+        struct strmap labels = {0};
+        auto_ctr struct container *user = user_of(e, row->id, false);
+        if (user || (only_dangling && row->tags.n > 0))
+            continue;
+        r = img_summarize(e, row, a, &s, &labels, err);
+        if (r < 0 || !img_matches(&x, row, &labels, &s->repo_tags) ||
+            !filters_prune_labels(f, &labels))
+            continue;
+        for (size_t k = 0; r >= 0 && k < row->tags.n; k++)
+            r = untag(e, row, row->tags.v[k], a, &gone, err);
+        if (r >= 0)
+            r = delete_image(e, row, a, &gone, &ret->space_reclaimed_b, err);
+    }
+    ret->deleted.v = gone.v;
+    ret->deleted.n = gone.n;
+    char bytes[24];
+    struct strmap attrs = {0};
+    (void)snprintf(bytes, sizeof(bytes), "%llu", (unsigned long long)ret->space_reclaimed_b);
+    strmap_set(a, &attrs, "reclaimed", bytes);
+    events_put(e->events, "image", "prune", "", &attrs);
+    return r < 0 ? r : 0;
+}
