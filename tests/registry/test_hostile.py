@@ -395,9 +395,12 @@ def test_a_client_that_leaves(daemon, stalled, name):
     ref = "%s/%s" % (stalled.host, name)
     conn = cleat.UnixHTTP(daemon.socket)
     conn.request("POST", "/images/create?fromImage=%s&tag=latest" % ref)
+    lines = conn.getresponse()
     assert stalled.entered.wait(10)
-    until(lambda: len(stages(daemon)) == 1, 10, lambda: stages(daemon))
-    conn.sock.close()
+    while b"Pull complete" not in lines.readline():
+        pass
+    assert len(stages(daemon)) == 1
+    lines.close()
     conn.close()
     until(lambda: not stages(daemon), 5, lambda: stages(daemon))
     stalled.go.set()
