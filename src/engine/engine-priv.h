@@ -93,6 +93,7 @@ struct container {
     int run_fd;                      /* shim's run directory while there is one, else -1 */
     int control;                     /* shim's control socket, else -1 */
     struct loop_source *control_src; /* holds a reference while it exists */
+    bool ending;                     /* counted in engine.ending; under engine.lock */
     struct loop_source *restart_timer;
     int64_t restart_delay_ns;
     struct waiting_client *waiting;
@@ -142,6 +143,7 @@ struct engine {
     pthread_mutex_t lock;
     pthread_cond_t quiet; /* a job of ours ended */
     size_t jobs;
+    size_t ending;                /* shims that have said "exit" and still tidy up */
     struct container *containers; /* newest first */
 };
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/auto.h"
@@ -18,6 +19,7 @@
 #include "store/settings.h"
 
 #define MAX_BRIDGES 100
+#define ENDINGS_WAIT_S 3
 
 static int open_dir(int at, const char *path, mode_t mode, int *ret, struct err *err)
 {
@@ -262,13 +264,30 @@ static void wait_jobs(struct engine *e)
     (void)pthread_mutex_unlock(&e->lock);
 }
 
+/* Containers that have just ended, removed ones among them: their shims need a moment more, and
+ * what they leave is ours to sweep. */
+static void wait_endings(struct engine *e)
+{
+    struct timespec until;
+    int r = 0;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += ENDINGS_WAIT_S;
+    (void)pthread_mutex_lock(&e->lock);
+    while (e->ending > 0 && r == 0)
+        r = pthread_cond_clockwait(&e->quiet, &e->lock, CLOCK_MONOTONIC, &until);
+    (void)pthread_mutex_unlock(&e->lock);
+}
+
 void engine_stop(struct engine *e)
 {
     size_t n;
 
     e->stopping = true;
-    if (e->conf->live_restore)
+    if (e->conf->live_restore) {
+        wait_endings(e);
         return;
+    }
     auto_free struct container **all = ctr_all(e, &n);
     for (size_t i = 0; i < n; i++) {
         struct stopping *s = xnew(struct stopping);
@@ -276,6 +295,7 @@ void engine_stop(struct engine *e)
         engine_job(e, stop_one, s);
     }
     wait_jobs(e);
+    wait_endings(e);
 }
 
 static bool any_running(struct engine *e)

@@ -257,9 +257,24 @@ static void shim_gone(struct container *c)
         ctr_after_exit(c);
 }
 
+/* A daemon that stops waits for shims that are about to go: see engine_stop(). */
+static void count_ending(struct container *c, bool begins)
+{
+    struct engine *e = c->e;
+
+    (void)pthread_mutex_lock(&e->lock);
+    if (c->ending != begins) {
+        c->ending = begins;
+        e->ending = begins ? e->ending + 1 : e->ending - 1;
+        (void)pthread_cond_broadcast(&e->quiet);
+    }
+    (void)pthread_mutex_unlock(&e->lock);
+}
+
 static void on_event(struct container *c, const struct shim_event *ev)
 {
     if (strcmp(ev->event, "exit") == 0) {
+        count_ending(c, true);
         ctr_exited(c, ev->code, ev->oom, ev->at_ns);
         ctr_after_exit(c);
     } else if (strcmp(ev->event, "exec-exit") == 0) {
@@ -324,6 +339,7 @@ void ctr_unwatch_shim(struct container *c)
     close_fd(&c->control);
     ctr_changed(c);
     (void)pthread_mutex_unlock(&c->lock);
+    count_ending(c, false);
     if (watched)
         ctr_unref(c);
 }

@@ -249,6 +249,20 @@ def strays(d):
     return out
 
 
+def test_stop_right_after_a_removal(daemon2):
+    """The shim of a removed container still tidies up: the daemon waits, and nothing is left."""
+    d = daemon2
+    d.firewall = None
+    for _ in range(5):
+        ids = [create(d, "sleep", "1000") for _ in range(3)]
+        for cid in ids:
+            d.api.ok("DELETE", "/containers/" + cid, force=1)
+        assert d.stop() == 0
+        assert not d.leftovers(running=False)
+        d.start()
+    clean(d)
+
+
 def test_second_daemon_on_the_same_root_is_refused(daemon2):
     d = daemon2
     d.firewall = None
