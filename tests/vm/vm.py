@@ -184,7 +184,8 @@ def finish(p):
 def boot(args, tmp):
     vmlinuz, version = prepare()
     command = "cd %s && exec %s\n" % (shlex.quote(os.getcwd()), shlex.join(args.command))
-    settings = {"CGROUP": args.cgroup, "CODE": HERE, "MODULES": KERNEL / "lib" / "modules"}
+    settings = {"CGROUP": args.cgroup, "TREE": ROOT, "CODE": HERE,
+                "MODULES": KERNEL / "lib" / "modules"}
     (tmp / "initramfs").write_bytes(initramfs(version, settings, command))
     with open(tmp / "scratch", "wb") as f:
         f.truncate(16 << 30)  # sparse
