@@ -8,10 +8,10 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 
 #include "base/auto.h"
 #include "base/mem.h"
+#include "http/dial.h"
 #include "http/guard.h"
 #include "http/h1.h"
 
@@ -21,7 +21,6 @@
  */
 
 #define KEEP_MAX 16
-#define TUNNEL_HEAD_MAX 65536
 
 struct http_client {
     struct http_client_opts o; /* pointers into the arena */
@@ -94,16 +93,6 @@ void http_client_header(struct http_client *c, const char *name, const char *val
 
 /* ---- connections ---- */
 
-static int gone_fd(const struct http_client *c)
-{
-    return c->o.gone_fd ? *c->o.gone_fd : -1;
-}
-
-static bool limited(const struct http_client *c)
-{
-    return c->o.idle_ms || c->o.gone_fd;
-}
-
 /* Give a connection back; the newest ones are kept. */
 static void keep(struct http_client *c, struct stream *s)
 {
@@ -140,99 +129,6 @@ static struct stream *take_kept(struct http_client *c)
     return s;
 }
 
-static void put_authority(struct buf *out, const struct addr *a)
-{
-    buf_printf(out, strchr(a->host, ':') ? "[%s]:%u" : "%s:%u", a->host, a->port);
-}
-
-/* A byte at a time: nothing behind the head may be taken from the TLS that follows. */
-static int read_tunnel_head(struct stream *s, struct buf *head, struct err *err)
-{
-    size_t scan = 0;
-
-    while (!h1_head_end(head->data, head->len, &scan)) {
-        ssize_t n = stream_read(s, buf_room(head, 1), 1);
-        if (n < 0)
-            return err_no(err, (int)n, "read the proxy's answer");
-        if (n == 0 || head->len > TUNNEL_HEAD_MAX)
-            return err_as(err, ERR_UNAVAILABLE, EPROTO, "the proxy gave no answer");
-        buf_commit(head, 1);
-    }
-    return 0;
-}
-
-/* CONNECT through the proxy; @s is a stream to it. */
-static int tunnel(struct http_client *c, struct stream *s, struct err *err)
-{
-    auto_arena struct arena a = ARENA_INIT;
-    auto_buf struct buf out = BUF_INIT, head = BUF_INIT;
-    struct h1_head h = {0};
-
-    buf_puts(&out, "CONNECT ");
-    put_authority(&out, &c->o.addr);
-    buf_puts(&out, " HTTP/1.1\r\nHost: ");
-    put_authority(&out, &c->o.addr);
-    if (c->o.proxy_auth)
-        buf_printf(&out, "\r\nProxy-Authorization: %s", c->o.proxy_auth);
-    buf_puts(&out, "\r\n\r\n");
-    int r = stream_write(s, out.data, out.len);
-    if (r < 0)
-        return err_no(err, r, "ask the proxy");
-    r = read_tunnel_head(s, &head, err);
-    if (r >= 0)
-        r = h1_parse_response(head.data, head.len, "CONNECT", &a, &h, err);
-    if (r >= 0 && h.status != 200)
-        r = err_as(err, ERR_UNAVAILABLE, ECONNREFUSED, "the proxy answered %d %s", h.status,
-                   str_or(h.reason, ""));
-    return r < 0 ? r : 0;
-}
-
-/* The socket of @s below TLS, or below the tunnel. */
-static int tunnel_fd(struct http_client *c, int fd, struct err *err)
-{
-    struct stream *s = stream_guard(stream_from_fd(fd));
-
-    stream_guard_set(s, c->o.idle_ms, gone_fd(c));
-    int r = tunnel(c, s, err);
-    s->fd = -1; /* the caller's */
-    stream_free(s);
-    return r;
-}
-
-static int start_tls(struct http_client *c, int fd, struct stream **ret, struct err *err)
-{
-    struct timeval tv = {.tv_sec = c->o.idle_ms / 1000, .tv_usec = c->o.idle_ms % 1000 * 1000};
-
-    if (c->o.idle_ms && (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)) < 0 ||
-                         setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv)) < 0))
-        return err_sys(err, "set a time-out");
-    return tls_connect(c->tls, fd, c->o.addr.host, ret, err);
-}
-
-static int dial(struct http_client *c, struct stream **ret, struct err *err)
-{
-    const struct addr *to = c->o.proxy ? c->o.proxy : &c->o.addr;
-    struct stream *s = NULL;
-    auto_close int fd = addr_connect_within(to, c->o.connect_ms, gone_fd(c), err);
-    int r = 0;
-
-    if (fd < 0)
-        return c->o.proxy ? err_wrap(err, fd, "proxyconnect") : fd;
-    if (c->tls && c->o.proxy)
-        r = tunnel_fd(c, fd, err);
-    if (r >= 0 && c->tls)
-        r = start_tls(c, fd, &s, err);
-    if (r < 0)
-        return r;
-    if (!c->tls)
-        s = stream_from_fd(fd);
-    (void)take_fd(&fd);
-    if (limited(c))
-        s = stream_guard(s);
-    *ret = s;
-    return 0;
-}
-
 /* ---- request ---- */
 
 static void put_headers(struct buf *out, const struct strmap *m)
@@ -251,7 +147,7 @@ static void put_host(struct buf *out, const struct http_client *c)
         return;
     }
     if (a->port != (c->tls ? 443 : 80)) {
-        put_authority(out, a);
+        addr_put_authority(out, a);
         return;
     }
     buf_printf(out, strchr(a->host, ':') ? "[%s]" : "%s", a->host);
@@ -406,8 +302,8 @@ static int exchange(struct http_client *c, struct stream *s, const struct http_c
     AUTO(auto_reply_) struct http_reply *reply = reply_new(c, s, call->method);
     struct err sent = {0};
 
-    if (limited(c))
-        stream_guard_set(s, c->o.idle_ms, gone_fd(c));
+    if (dial_is_guarded(&c->o))
+        stream_guard_set(s, c->o.idle_ms, dial_gone_fd(&c->o));
     int r = send_request(c, s, call, upgrade, &sent);
 
     if (r < 0 && r != -EPIPE && r != -ECONNRESET) {
@@ -437,7 +333,7 @@ static int call_server(struct http_client *c, const struct http_call *call, bool
         if (!stale(r) || call->once)
             return r < 0 ? err_no(err, r, "talk to the server") : r;
     }
-    int r = dial(c, &s, err);
+    int r = http_dial(&c->o, c->tls, &s, err);
     if (r < 0)
         return r;
     r = exchange(c, s, call, upgrade, ret, err);
