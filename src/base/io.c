@@ -134,6 +134,21 @@ int lock_file_at(int dir_fd, const char *path, mode_t mode, struct err *err)
     return take_fd(&fd);
 }
 
+ssize_t dir_count(int fd, size_t limit, struct err *err)
+{
+    auto_close int own = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *open = own < 0 ? NULL : fdopendir(own);
+    size_t n = 0;
+
+    if (!open)
+        return err_sys(err, "read directory");
+    (void)take_fd(&own);
+    auto_dir DIR *d = open;
+    for (struct dirent *e; n < limit && (e = readdir(d));)
+        n += strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0;
+    return (ssize_t)n;
+}
+
 int mkdir_p_at(int dir_fd, const char *path, mode_t mode, struct err *err)
 {
     if (mkdirat(dir_fd, path, mode) == 0 || errno == EEXIST)

@@ -41,6 +41,9 @@ int lock_file_at(int dir_fd, const char *path, mode_t mode, struct err *err) MUS
 
 /** mkdir_p_at() - make @path and its parents below @dir_fd; existing ones are fine. */
 int mkdir_p_at(int dir_fd, const char *path, mode_t mode, struct err *err) MUST;
+/** dir_count() - names in a directory, not counted on beyond @limit; @fd may be O_PATH. Return: the
+ * number, or -errno. */
+ssize_t dir_count(int fd, size_t limit, struct err *err) MUST;
 /** remove_tree_at() - delete @name and everything below it, never following a link or crossing a
  * mount. A missing @name is success. */
 int remove_tree_at(int dir_fd, const char *name, struct err *err) MUST;

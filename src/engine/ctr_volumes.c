@@ -5,7 +5,6 @@
  */
 #include "engine/engine-priv.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -15,6 +14,7 @@
 
 #include "base/auto.h"
 #include "base/failpoint.h"
+#include "base/io.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/rand.h"
@@ -217,20 +217,6 @@ static void fill_request(const struct container *c, const struct ctr_volume *v, 
         strmap_set(a, &rq->labels, ANONYMOUS, "");
 }
 
-static bool is_empty(int fd)
-{
-    auto_close int own = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    auto_dir DIR *d = own < 0 ? NULL : fdopendir(own);
-    size_t n = 0;
-
-    if (!d)
-        return false;
-    (void)take_fd(&own);
-    while (n < 3 && readdir(d)) /* "." and ".." */
-        n++;
-    return n < 3;
-}
-
 static int64_t pack(void *ctx, struct sink *out, struct err *err)
 {
     return pack_tree(*(int *)ctx, out, NULL, err);
@@ -271,7 +257,7 @@ static int fill(struct container *c, const struct ctr_volume *v, struct err *err
     auto_close int to = open(vol_path(c->e, v->name, &a), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (to < 0)
         return err_sys(err, "open volume %s", v->name);
-    if (!is_empty(to))
+    if (dir_count(to, 1, NULL) != 0)
         return 0;
     r = ctr_open_lower(c, &lower, err);
     if (r < 0)

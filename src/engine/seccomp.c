@@ -7,7 +7,6 @@
  */
 #include "engine/engine-priv.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
@@ -164,20 +163,6 @@ static bool read_kept(struct seccomp_cache *sc, const char *key, struct buf *out
     return true;
 }
 
-static bool is_full(int dir)
-{
-    auto_close int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    auto_dir DIR *d = fd < 0 ? NULL : fdopendir(fd);
-    size_t n = 0;
-
-    if (!d)
-        return true;
-    (void)take_fd(&fd);
-    while (readdir(d))
-        n++;
-    return n > FILES_MAX;
-}
-
 /* Only a cache: what cannot be written is compiled again. */
 static void write_kept(struct seccomp_cache *sc, const char *key, const struct buf *bpf)
 {
@@ -185,7 +170,7 @@ static void write_kept(struct seccomp_cache *sc, const char *key, const struct b
     char digest[DIGEST_LEN + 1];
     struct err err = {0};
 
-    if (is_full(sc->dir))
+    if (dir_count(sc->dir, FILES_MAX, NULL) >= FILES_MAX)
         return;
     sha256_of(bpf->data, bpf->len, digest);
     buf_put(&file, digest, DIGEST_LEN);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/auto.h"
+#include "base/io.h"
 #include "base/mem.h"
 #include "image/beneath.h"
 
@@ -61,16 +62,9 @@ static bool leads_to_mount(const struct diff *d, const char *path)
 
 static bool is_empty_dir(int up, const char *name)
 {
-    auto_close int fd = open_beneath(up, name, O_RDONLY | O_DIRECTORY);
-    auto_dir DIR *d = fd < 0 ? NULL : fdopendir(fd);
-    size_t n = 0;
+    auto_close int fd = open_beneath(up, name, O_PATH | O_DIRECTORY);
 
-    if (!d)
-        return false;
-    (void)take_fd(&fd);
-    while (n < 3 && readdir(d)) /* "." and ".." */
-        n++;
-    return n < 3;
+    return fd >= 0 && dir_count(fd, 1, NULL) == 0;
 }
 
 /* An empty file or directory, made because something was mounted there. */
