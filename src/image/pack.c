@@ -149,7 +149,7 @@ static int open_regular(int dir, const char *base, struct stat *ret)
 static int pack_file(struct packer *p, int dir, const char *base, const struct stat *st,
                      struct tar_entry *e, struct arena *a, struct err *err)
 {
-    struct stat now;
+    struct stat now = {0};
     int r = maybe_hardlink(p, st, e, err);
 
     if (r != 0)
