@@ -9,7 +9,6 @@
 #include "distribution/session.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,148 +16,13 @@
 #include "base/mem.h"
 #include "base/rand.h"
 #include "distribution/error.h"
+#include "distribution/session-priv.h"
 
 #define REDIRECTS_MAX 10
 #define PAUSE_MS 250
 #define PAUSE_MAX_MS 5000
 #define RETRY_AFTER_MAX_S 30 /* a registry that wants more patience is told of to the user */
 #define REST_MAX 65536
-
-struct endpoint {
-    struct url base; /* its target: path in front of "v2/", ends with "/" */
-    struct auth *auth;
-    bool mirror;
-    bool proven, dead; /* under the lock */
-};
-
-struct dist_session {
-    struct transport *t;
-    struct arena mem;
-    int gone_fd;
-    bool push;
-    pthread_mutex_t lock;
-    struct {
-        struct endpoint *v;
-        size_t n;
-    } endpoints;
-};
-
-struct dist_reply {
-    struct http_reply *http;
-    struct arena mem;
-    struct url url; /* where the answer came from */
-    size_t endpoint;
-    bool mirror;
-};
-
-/* ---- endpoints ---- */
-
-static void add_endpoint(struct dist_session *s, const struct url *u, bool mirror,
-                         const struct dist_credentials *cred)
-{
-    size_t n = strlen(u->target);
-    struct endpoint *e = &arena_push(&s->mem, s->endpoints);
-
-    *e = (struct endpoint){.base = *u, .mirror = mirror};
-    e->base.target =
-        arena_printf(&s->mem, "%s%s", u->target, n && u->target[n - 1] == '/' ? "" : "/");
-    e->auth = auth_new(s->t, u, mirror ? NULL : cred);
-}
-
-static int add_mirrors(struct dist_session *s, const struct dist_session_opts *o, struct err *err)
-{
-    struct strv urls = dist_mirrors(o->config, o->registry, &s->mem);
-    struct url u;
-    int r = 0;
-
-    for (size_t i = 0; r >= 0 && i < urls.n; i++) {
-        r = url_parse(urls.v[i], &s->mem, &u, err);
-        if (r >= 0 && (u.https || dist_is_insecure(o->config, &u)))
-            add_endpoint(s, &u, true, NULL);
-    }
-    return r;
-}
-
-static int add_registry(struct dist_session *s, const struct dist_session_opts *o, struct err *err)
-{
-    bool hub = str_eq(o->registry, DIST_HUB);
-    struct url u;
-    int r = url_parse(arena_printf(&s->mem, "https://%s/", hub ? DIST_HUB_HOST : o->registry),
-                      &s->mem, &u, err);
-
-    if (r < 0)
-        return err_wrap(err, r, "registry %s", o->registry);
-    bool insecure = dist_is_insecure(o->config, &u);
-    add_endpoint(s, &u, false, o->cred);
-    r = url_parse(arena_printf(&s->mem, "http://%s/", o->registry), &s->mem, &u, err);
-    if (r >= 0 && !hub && (insecure || dist_is_insecure(o->config, &u)))
-        add_endpoint(s, &u, false, o->cred);
-    return r;
-}
-
-int dist_session_new(const struct dist_session_opts *o, struct dist_session **ret, struct err *err)
-{
-    auto_dist_session struct dist_session *s = xnew(struct dist_session);
-    int r = 0;
-
-    s->gone_fd = o->gone_fd;
-    s->push = o->push;
-    (void)pthread_mutex_init(&s->lock, NULL);
-    s->t = transport_new(o->config, &s->gone_fd);
-    if (o->mirrors)
-        r = add_mirrors(s, o, err);
-    if (r >= 0)
-        r = add_registry(s, o, err);
-    if (r < 0)
-        return r;
-    *ret = take_ptr(&s);
-    return 0;
-}
-
-void dist_session_free(struct dist_session *s)
-{
-    if (!s)
-        return;
-    for (size_t i = 0; i < s->endpoints.n; i++)
-        auth_free(s->endpoints.v[i].auth);
-    transport_free(s->t);
-    (void)pthread_mutex_destroy(&s->lock);
-    arena_done(&s->mem);
-    free(s);
-}
-
-static struct endpoint *own(struct dist_session *s)
-{
-    struct endpoint *first = NULL;
-
-    for (size_t i = 0; i < s->endpoints.n; i++) {
-        struct endpoint *e = &s->endpoints.v[i];
-        if (e->mirror)
-            continue;
-        if (e->proven)
-            return e;
-        first = first ? first : e;
-    }
-    return first;
-}
-
-char *dist_session_refresh_token(struct dist_session *s, struct arena *a)
-{
-    return auth_refresh_token(own(s)->auth, a);
-}
-
-char *dist_session_url(struct dist_session *s, struct arena *a)
-{
-    return arena_printf(a, "%sv2/", url_text(&own(s)->base, a));
-}
-
-struct strv dist_scope(const struct dist_session *s, const char *repo, struct arena *a)
-{
-    struct strv v = {0};
-
-    strv_push(a, &v, arena_printf(a, "repository:%s:%s", repo, s->push ? "pull,push" : "pull"));
-    return v;
-}
 
 /* ---- pauses ---- */
 
@@ -464,70 +328,4 @@ int dist_send(struct dist_session *s, const struct dist_call *call, struct dist_
         err_clear(err);
     }
     return err_as(err, ERR_SYSTEM, ENOENT, "no endpoint"); /* the last one always answers */
-}
-
-/* ---- replies ---- */
-
-int dist_reply_status(const struct dist_reply *r)
-{
-    return http_reply_status(r->http);
-}
-
-const char *dist_reply_header(const struct dist_reply *r, const char *name)
-{
-    return http_reply_header(r->http, name);
-}
-
-int64_t dist_reply_length(const struct dist_reply *r)
-{
-    return http_reply_length(r->http);
-}
-
-ssize_t dist_reply_read(struct dist_reply *r, void *p, size_t n, struct err *err)
-{
-    return http_reply_read(r->http, p, n, err);
-}
-
-int dist_reply_all(struct dist_reply *r, size_t limit, struct buf *out, struct err *err)
-{
-    return http_reply_all(r->http, limit, out, err);
-}
-
-int dist_reply_place(const struct dist_reply *r, struct arena *a, struct dist_place *ret,
-                     struct err *err)
-{
-    const char *location = http_reply_header(r->http, "Location");
-    struct dist_place p = {.endpoint = r->endpoint};
-
-    if (str_empty(location))
-        return err_as(err, ERR_UNAVAILABLE, EBADMSG, "the registry named no place for the upload");
-    int rc = url_resolve(&r->url, location, a, &p.url, err);
-    if (rc < 0)
-        return err_wrap(err, rc, "place of the upload");
-    /* Registries behind a proxy that does their TLS say http; what is secure stays so. */
-    if (r->url.https && !p.url.https && strcmp(r->url.host, p.url.host) == 0) {
-        p.url.https = true;
-        p.url.port = r->url.port;
-    }
-    if (r->url.https && !p.url.https)
-        return err_as(err, ERR_UNAVAILABLE, EBADMSG, "refusing to upload to %s without TLS",
-                      p.url.host);
-    p.url.user = NULL;
-    p.url.target = arena_strdup(a, p.url.target);
-    *ret = p;
-    return 0;
-}
-
-bool dist_reply_is_mirror(const struct dist_reply *r)
-{
-    return r->mirror;
-}
-
-void dist_reply_free(struct dist_reply *r)
-{
-    if (!r)
-        return;
-    http_reply_free(r->http);
-    arena_done(&r->mem);
-    free(r);
 }
