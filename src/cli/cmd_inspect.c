@@ -190,7 +190,7 @@ static int get_any(struct cli *cli, const char *name, const struct inspect_opts 
         if (r == 0 || err->kind != ERR_NOT_FOUND || !str_empty(o->type))
             return r;
     }
-    return err_not_found(err, "error: no such object: %s", name);
+    return err_not_found(err, "Error: No such object: %s", name);
 }
 
 static const struct kind *kind_of(const struct cli *cli)

@@ -215,7 +215,7 @@ TEST(inspect_any)
     CHECK_STR(out, "aaaabbbbccccdddd true\n");
     CHECK_INT(CLEAT("inspect", "nope"), 1);
     CHECK_STR(out, "[]\n");
-    CHECK_STR(errs, "error: no such object: nope\n");
+    CHECK_STR(errs, "Error: No such object: nope\n");
     CHECK_INT(CLEAT("inspect", "-f", "{{", "web"), 64);
     CHECK_INT(CLEAT("inspect", "--type=bogus", "web"), 1);
     teardown(&f);

@@ -194,7 +194,7 @@ class Exchange:
 async def taken(writer):
     """Waits until the client has read a hijack's head: what follows must not come along with it,
     or docker-py loses it. The daemon does the same; without this we would undo it."""
-    sock, left = writer.get_extra_info("socket"), 400
+    sock, left = writer.get_extra_info("socket"), 10000
     while left and struct.unpack("i", fcntl.ioctl(sock.fileno(), SIOCOUTQ, b"\0" * 4))[0]:
         left -= 1
         await asyncio.sleep(0.00005)
@@ -209,10 +209,13 @@ async def pump(reader, writer, parser):
                     parser.feed(piece)
                 except (ValueError, IndexError):
                     broken = True  # not HTTP: the tests send such things on purpose
+            if piece.startswith(b"HTTP/1.1 101"):
+                head, end, piece = piece.partition(b"\r\n\r\n")
+                writer.write(head + end)
+                await writer.drain()
+                await taken(writer)
             writer.write(piece)
             await writer.drain()
-            if piece.startswith(b"HTTP/1.1 101"):
-                await taken(writer)
         if writer.can_write_eof():
             writer.write_eof()
     except OSError:
