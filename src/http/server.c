@@ -22,6 +22,7 @@
  * of its fields needs a lock but those that stopping looks at.
  */
 
+#define ARMED (EPOLLIN | EPOLLRDHUP | EPOLLONESHOT)
 #define ACCEPT_BURST 64
 #define HEAD_TIMEOUT_MS 300000
 #define RETRY_ACCEPT_NS (100 * NS_PER_MS)
@@ -113,18 +114,23 @@ static int64_t head_timeout_ns(const struct http_server *s)
 }
 
 /* The timer runs only while some head is incomplete: an idle daemon is never woken by it. */
-static void begin_head(struct http_conn *c)
+static void begin_head_locked(struct http_conn *c)
 {
     struct http_server *s = c->server;
 
-    pthread_mutex_lock(&s->lock);
     if (c->since == 0)
         c->since = mono_ns();
     if (!s->head_timer_set) {
         s->head_timer_set = true;
         loop_timer_set(s->head_timer, head_timeout_ns(s), 0);
     }
-    pthread_mutex_unlock(&s->lock);
+}
+
+static void begin_head(struct http_conn *c)
+{
+    pthread_mutex_lock(&c->server->lock);
+    begin_head_locked(c);
+    pthread_mutex_unlock(&c->server->lock);
 }
 
 /* Cut the connections whose head is late; their next event closes them. */
@@ -152,7 +158,7 @@ static void on_head_timer(struct loop_source *src, uint32_t events, void *arg)
 
 static void arm(struct http_conn *c)
 {
-    if (loop_source_arm(c->source, EPOLLIN | EPOLLRDHUP | EPOLLONESHOT, NULL) < 0)
+    if (loop_source_arm(c->source, ARMED, NULL) < 0)
         conn_close(c);
 }
 
@@ -163,19 +169,18 @@ void conn_park(struct http_conn *c)
     if (!partial)
         h1_in_done(&c->in); /* idle connections hold no buffer */
     c->scan = 0;
-    pthread_mutex_lock(&c->server->lock);
-    bool stopping = c->server->stopping;
-    if (!stopping) /* else still active until it is closed: http_server_free() must not do it, too
-                    */
+    struct http_server *s = c->server;
+    pthread_mutex_lock(&s->lock);
+    /* An idle connection belongs to the loop and to http_server_free(): once it is one and the lock
+     * is gone, it may be, too. One that is not parked stays active until it is closed. */
+    bool parked = !s->stopping && loop_source_arm(c->source, ARMED, NULL) >= 0;
+    if (parked && partial)
+        begin_head_locked(c);
+    if (parked)
         set_state(c, CONN_IDLE);
-    pthread_mutex_unlock(&c->server->lock);
-    if (stopping) {
+    pthread_mutex_unlock(&s->lock);
+    if (!parked)
         conn_close(c);
-        return;
-    }
-    if (partial)
-        begin_head(c);
-    arm(c);
 }
 
 static void on_readable(struct loop_source *src, uint32_t events, void *arg)
