@@ -4,6 +4,7 @@ import io
 import json
 import os
 import tarfile
+import time
 
 import pytest
 
@@ -158,6 +159,28 @@ def test_nothing_leads_out(daemon, cli, target, tmp_path):
     assert list(outside.iterdir()) == []
     r = daemon.api.get("/containers/%s/archive" % target, path="/data/way/../../../../../etc/passwd")
     assert b"web" in r.body  # the container's own
+
+
+def test_a_race_of_links_leads_nowhere(daemon, box, tmp_path):
+    """A directory that becomes a link to the host's, again and again, while we copy through it."""
+    (tmp_path / "secret").write_text("of the host")
+    name, api = box(), daemon.api
+    script = "while :; do mkdir /d; rm -rf /d; ln -s %s /d; rm -rf /d; done" % tmp_path
+    cid = api.ok("POST", "/containers/create", {"Image": "busybox", "Cmd": ["sh", "-c", script],
+                                                "StopSignal": "SIGKILL"}, name=name)["Id"]
+    api.ok("POST", "/containers/%s/start" % cid)
+    seen, end = set(), time.monotonic() + float(os.environ.get("CLEAT_RACE_SECONDS", "4"))
+    while time.monotonic() < end:
+        for path in ("/d", "/d/."):
+            r = api.call("PUT", "/containers/%s/archive" % cid, tar_of(planted=b"x"), path=path)
+            seen.add(r.status)
+        r = api.get("/containers/%s/archive" % cid, path="/d/secret")
+        seen.add(r.status)
+        assert b"of the host" not in r.body
+        api.get("/containers/%s/archive" % cid, path="/d/")
+        api.get("/containers/%s/export" % cid)
+    assert 404 in seen and len(seen) > 1, seen
+    assert sorted(os.listdir(tmp_path)) == ["secret"]
 
 
 def test_volumes_are_reached(cli, box, tmp_path):
