@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "archive/pack.h"
+#include "archive/unpack.h"
 #include "base/auto.h"
 #include "base/base64.h"
 #include "cli/call.h"
@@ -18,8 +20,6 @@
 #include "cli/cmds.h"
 #include "cli/commands.h"
 #include "cli/session.h"
-#include "image/pack.h"
-#include "image/unpack.h"
 #include "wire/container.h"
 
 #define GO_DIR (1U << 31)

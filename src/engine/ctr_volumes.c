@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "archive/pack.h"
+#include "archive/unpack.h"
 #include "base/auto.h"
 #include "base/failpoint.h"
 #include "base/io.h"
@@ -19,8 +21,6 @@
 #include "base/mem.h"
 #include "base/rand.h"
 #include "engine/mounts.h"
-#include "image/pack.h"
-#include "image/unpack.h"
 #include "kern/rootfs.h"
 
 #define ANONYMOUS "com.docker.volume.anonymous"

@@ -13,13 +13,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "archive/compress.h"
+#include "archive/unpack.h"
 #include "base/auto.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/time.h"
-#include "image/compress.h"
 #include "image/diff.h"
-#include "image/unpack.h"
 #include "kern/overlay.h"
 #include "kern/rootfs.h"
 

@@ -2,12 +2,12 @@
 
 #include <string.h>
 
+#include "archive/pack.h"
 #include "base/auto.h"
 #include "base/failpoint.h"
 #include "base/time.h"
-#include "image/pack.h"
+#include "image/layer.h"
 #include "image/store.h"
-#include "image/unpack.h"
 
 static int64_t pack(void *ctx, struct sink *out, struct err *err)
 {

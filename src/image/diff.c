@@ -9,10 +9,10 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "archive/beneath.h"
 #include "base/auto.h"
 #include "base/io.h"
 #include "base/mem.h"
-#include "image/beneath.h"
 
 #define DEPTH_MAX 1000
 

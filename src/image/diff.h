@@ -3,10 +3,10 @@
  */
 #pragma once
 
+#include "archive/pack.h"
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/str.h"
-#include "image/pack.h"
 
 /* Docker's numbers. */
 enum diff_kind { DIFF_MODIFIED = 0, DIFF_ADDED = 1, DIFF_DELETED = 2 };

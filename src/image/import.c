@@ -5,9 +5,9 @@
 
 #include "base/failpoint.h"
 #include "base/time.h"
+#include "image/layer.h"
 #include "image/reference.h"
 #include "image/store.h"
-#include "image/unpack.h"
 
 struct platform {
     char *os, *arch, *variant; /* variant may be NULL */

@@ -4,12 +4,12 @@
  */
 #pragma once
 
+#include "archive/stream.h"
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/hash.h"
 #include "base/str.h"
 #include "image/manifest.h"
-#include "image/stream.h"
 
 struct image_store;
 

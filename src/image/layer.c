@@ -4,15 +4,16 @@
  *   plain:       [read] -> [hash: diff ID] and [unpack, the caller]
  *   compressed:  [read] -> [hash: blob digest] and [inflate] -> [hash: diff ID] and [unpack]
  */
-#include "image/unpack.h"
+#include "image/layer.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "archive/compress.h"
+#include "archive/unpack.h"
 #include "base/failpoint.h"
 #include "base/mem.h"
-#include "image/compress.h"
 #include "image/recipe.h"
 #include "store/layers.h"
 #include "store/store.h"

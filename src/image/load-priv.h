@@ -2,8 +2,8 @@
 #pragma once
 
 #include "base/map.h"
+#include "image/layer.h"
 #include "image/load.h"
-#include "image/unpack.h"
 
 enum member_kind {
     MEMBER_NONE,

@@ -12,15 +12,15 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "archive/compress.h"
+#include "archive/tar.h"
 #include "base/failpoint.h"
 #include "base/map.h"
 #include "base/mem.h"
-#include "image/compress.h"
+#include "image/layer.h"
 #include "image/load-priv.h"
 #include "image/reference.h"
 #include "image/store.h"
-#include "image/tar.h"
-#include "image/unpack.h"
 #include "store/blobs.h"
 #include "store/db.h"
 #include "store/layers.h"

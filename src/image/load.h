@@ -5,11 +5,11 @@
  */
 #pragma once
 
+#include "archive/stream.h"
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/hash.h"
 #include "base/json.h"
-#include "image/stream.h"
 
 struct image_store;
 

@@ -12,8 +12,8 @@
 #include "base/pool.h"
 #include "base/time.h"
 #include "distribution/blob.h"
+#include "image/layer.h"
 #include "image/pull-priv.h"
-#include "image/unpack.h"
 #include "store/layer_blobs.h"
 #include "store/layers.h"
 

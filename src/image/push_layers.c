@@ -8,15 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "archive/compress.h"
 #include "base/failpoint.h"
 #include "base/mem.h"
 #include "base/pool.h"
 #include "base/time.h"
 #include "distribution/blob.h"
 #include "distribution/upload.h"
-#include "image/compress.h"
+#include "image/layer.h"
 #include "image/push-priv.h"
-#include "image/unpack.h"
 #include "store/layer_blobs.h"
 #include "store/layers.h"
 

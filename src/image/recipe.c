@@ -19,12 +19,12 @@
 #include <sys/stat.h>
 #include <zstd.h>
 
+#include "archive/beneath.h"
+#include "archive/compress.h"
+#include "archive/unpack.h"
 #include "base/buf.h"
 #include "base/io.h"
 #include "base/mem.h"
-#include "image/beneath.h"
-#include "image/compress.h"
-#include "image/unpack.h"
 
 #define RECIPE "recipe"
 #define LOST "lost"

@@ -7,8 +7,8 @@
  */
 #pragma once
 
+#include "archive/stream.h"
 #include "base/err.h"
-#include "image/stream.h"
 
 #include <stdint.h>
 

@@ -11,12 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "archive/tar.h"
 #include "base/mem.h"
+#include "image/layer.h"
 #include "image/manifest.h"
 #include "image/reference.h"
 #include "image/store.h"
-#include "image/tar.h"
-#include "image/unpack.h"
 #include "store/blobs.h"
 #include "store/layers.h"
 

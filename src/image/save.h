@@ -5,9 +5,9 @@
  */
 #pragma once
 
+#include "archive/stream.h"
 #include "base/err.h"
 #include "base/str.h"
-#include "image/stream.h"
 
 struct image_store;
 struct image_export;

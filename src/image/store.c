@@ -5,12 +5,12 @@
 #include <string.h>
 #include <sys/utsname.h>
 
+#include "archive/tar.h"
 #include "base/buf.h"
 #include "base/failpoint.h"
 #include "base/time.h"
+#include "image/layer.h"
 #include "image/reference.h"
-#include "image/tar.h"
-#include "image/unpack.h"
 #include "store/blobs.h"
 #include "store/db.h"
 #include "store/layers.h"

@@ -6,10 +6,10 @@
 #include <fcntl.h>
 #include <limits.h>
 
+#include "archive/stream.h"
 #include "base/auto.h"
 #include "base/buf.h"
 #include "base/io.h"
-#include "image/stream.h"
 #include "store/db.h"
 #include "store/store.h"
 

@@ -6,8 +6,8 @@
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
-#include "image/tar.h"
-#include "image/unpack.h"
+#include "archive/tar.h"
+#include "image/layer.h"
 #include "store/layers.h"
 
 #define S(text) ((char *)(uintptr_t)(text)) /* entries are not const */

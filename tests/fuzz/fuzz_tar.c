@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "archive/compress.h"
+#include "archive/stream.h"
+#include "archive/tar.h"
 #include "base/buf.h"
-#include "image/compress.h"
-#include "image/stream.h"
-#include "image/tar.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -3,17 +3,17 @@
  * large numbers, xattrs) goes into a pax header before it, with the same records and names that
  * Go's archive/tar writes. The same entries give the same bytes.
  */
-#include "image/tar.h"
+#include "archive/tar.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "archive/tar-priv.h"
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/time.h"
-#include "image/tar-priv.h"
 
 struct tar_writer {
     struct sink *s;

@@ -3,9 +3,9 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include "archive/compress.h"
+#include "archive/stream.h"
 #include "base/buf.h"
-#include "image/compress.h"
-#include "image/stream.h"
 
 static int to_buf(void *ctx, const void *p, size_t n, struct err *err)
 {

@@ -7,17 +7,17 @@
  * the same archive: global pax headers are read over, links and directories have no content
  * whatever their size says, an archive may end without its two empty blocks.
  */
-#include "image/tar.h"
+#include "archive/tar.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "archive/tar-priv.h"
+#include "archive/tar_read-priv.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "image/tar-priv.h"
-#include "image/tar_read-priv.h"
 
 #define CHAIN_MAX 16 /* extra headers before one entry */
 #define LEND (1u << 20)

@@ -3,7 +3,7 @@
  * that is read member by member ("end of member" is its own answer) starts again when input is
  * left; the end of input anywhere else is a truncated stream.
  */
-#include "image/compress.h"
+#include "archive/compress.h"
 
 #include <bzlib.h>
 #include <isa-l/igzip_lib.h>

@@ -1,4 +1,4 @@
-#include "image/pack.h"
+#include "archive/pack.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -10,12 +10,12 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "archive/tar.h"
 #include "base/arena.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/time.h"
-#include "image/tar.h"
 
 #define DEPTH_MAX 1000
 #define BLOCK (256 * 1024)

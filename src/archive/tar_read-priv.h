@@ -1,8 +1,8 @@
 /* The state of a tar reader, and what its files have in common. */
 #pragma once
 
-#include "image/tar.h"
-#include "image/tar_pax.h"
+#include "archive/tar.h"
+#include "archive/tar_pax.h"
 
 struct reader_source {
     struct source base;

@@ -1,4 +1,4 @@
-#include "image/beneath.h"
+#include "archive/beneath.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -2,10 +2,10 @@
 
 #include <errno.h>
 
+#include "archive/stream.h"
+#include "archive/tar-priv.h"
+#include "archive/tar.h"
 #include "base/buf.h"
-#include "image/stream.h"
-#include "image/tar-priv.h"
-#include "image/tar.h"
 
 static int to_buf(void *ctx, const void *p, size_t n, struct err *err)
 {

@@ -5,9 +5,9 @@
  */
 #pragma once
 
+#include "archive/stream.h"
 #include "base/arena.h"
 #include "base/err.h"
-#include "image/stream.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,4 +1,4 @@
-#include "image/pack.h"
+#include "archive/pack.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -7,7 +7,7 @@
  * Order within an entry: owner, then xattrs (chown drops security.capability), then mode (chown
  * drops set-id bits), then times. Times of directories come last of all.
  */
-#include "image/unpack.h"
+#include "archive/unpack.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -19,12 +19,12 @@
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
+#include "archive/beneath.h"
 #include "base/arena.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/time.h"
-#include "image/beneath.h"
 
 #define WHITEOUT ".wh."
 #define META ".wh..wh." /* of aufs; only the opaque mark means anything */

@@ -3,7 +3,7 @@
  * them in order, and a third may hash them. A chunk is filled again when both have done with it.
  * Each chunk is touched by one thread at a time; only the counters are shared, under the lock.
  */
-#include "image/stream.h"
+#include "archive/stream.h"
 
 #include <pthread.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-#include "image/stream.h"
+#include "archive/stream.h"
 
 #include <stdlib.h>
 #include <string.h>

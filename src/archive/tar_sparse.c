@@ -2,11 +2,11 @@
  * Sparse files in a tar: GNU's old form has the extents in the header and blocks behind it, pax 0.x
  * in its records, pax 1.0 as text at the start of the content.
  */
-#include "image/tar_read-priv.h"
+#include "archive/tar_read-priv.h"
 
 #include <errno.h>
 
-#include "image/tar-priv.h"
+#include "archive/tar-priv.h"
 
 static int push_extent(struct tar_reader *r, uint64_t offset, uint64_t len, struct err *err)
 {

@@ -2,7 +2,7 @@
  * A record is "LENGTH KEY=VALUE\n"; LENGTH counts all of it. Keys are looked up in a table; unknown
  * ones are read over. Values may hold any byte but are NUL-terminated in the arena.
  */
-#include "image/tar_pax.h"
+#include "archive/tar_pax.h"
 
 #include <errno.h>
 #include <string.h>

@@ -4,8 +4,8 @@
  */
 #pragma once
 
+#include "archive/stream.h"
 #include "base/err.h"
-#include "image/stream.h"
 
 enum compression { COMP_NONE, COMP_GZIP, COMP_ZSTD, COMP_XZ, COMP_BZIP2 };
 

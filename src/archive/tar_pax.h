@@ -2,9 +2,9 @@
  * content. */
 #pragma once
 
+#include "archive/tar.h"
 #include "base/arena.h"
 #include "base/err.h"
-#include "image/tar.h"
 
 enum pax_has { PAX_SIZE = 1, PAX_UID = 2, PAX_GID = 4, PAX_MTIME = 8 };
 

@@ -6,8 +6,8 @@
  */
 #pragma once
 
+#include "archive/stream.h"
 #include "base/err.h"
-#include "image/stream.h"
 
 #include <stdbool.h>
 #include <sys/stat.h>
