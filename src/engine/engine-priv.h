@@ -84,6 +84,7 @@ struct container {
     enum ctr_status status;
     int64_t pid, exit_code, started_ns, finished_ns, restart_count;
     bool paused, oom, manual_stop, restarting, auto_removing;
+    unsigned kept;  /* restarts by hand going on: its end does not remove it */
     bool removed;   /* gone from table and catalog */
     unsigned exits; /* how often it has exited: what "next exit" compares */
     char *error;    /* heap */
@@ -266,6 +267,8 @@ int ctr_check_ports(struct engine *e, const struct container_config *config,
 
 /* start.c */
 int ctr_start_locked(struct container *c, struct err *err) MUST; /* op held */
+/** ctr_remove_failed() - after a start that failed: --rm means now; op held. */
+void ctr_remove_failed(struct container *c);
 int ctr_adopt(struct container *c, struct err *err) MUST;
 
 /** ctr_name_free() - Return: 0, -EEXIST with Docker's words. */

@@ -219,7 +219,7 @@ static void remove_now(void *arg)
 void ctr_after_exit(struct container *c)
 {
     (void)pthread_mutex_lock(&c->lock);
-    bool again = wants_restart(c), drop = c->host->auto_remove && !c->auto_removing;
+    bool again = wants_restart(c), drop = c->host->auto_remove && !c->auto_removing && !c->kept;
     if (again)
         schedule_restart(c);
     else

@@ -438,7 +438,7 @@ int ctr_start_locked(struct container *c, struct err *err)
 }
 
 /* What was to be removed after its run has had its run. */
-static void remove_failed(struct container *c)
+void ctr_remove_failed(struct container *c)
 {
     struct err ignored = {0};
 
@@ -475,7 +475,7 @@ int ctr_start(struct engine *e, const char *id, struct err *err)
         ctr_cancel_restart(c);
         r = ctr_start_locked(c, err);
         if (r < 0)
-            remove_failed(c);
+            ctr_remove_failed(c);
     }
     (void)pthread_mutex_unlock(&c->op);
     return r;

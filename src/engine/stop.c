@@ -144,6 +144,30 @@ int ctr_stop(struct engine *e, const char *id, const char *signal, const int64_t
     return r < 0 ? err_wrap(err, r, "cannot stop container: %s", id) : r;
 }
 
+/* With --rm, too: the end in between is not the container's. That end is dealt with when a start
+ * finds the old shim gone. */
+static void keep(struct container *c, bool begins)
+{
+    (void)pthread_mutex_lock(&c->lock);
+    c->kept = begins ? c->kept + 1 : c->kept - 1;
+    (void)pthread_mutex_unlock(&c->lock);
+}
+
+static int restart(struct container *c, const char *signal, const int64_t *timeout_s,
+                   struct err *err)
+{
+    int r = stop(c, signal, timeout_s, err);
+
+    if (r < 0)
+        return r;
+    (void)pthread_mutex_lock(&c->op);
+    r = still_running(c) ? 0 : ctr_start_locked(c, err); /* somebody may have been faster */
+    if (r < 0)
+        ctr_remove_failed(c);
+    (void)pthread_mutex_unlock(&c->op);
+    return r;
+}
+
 int ctr_restart(struct engine *e, const char *id, const char *signal, const int64_t *timeout_s,
                 struct err *err)
 {
@@ -151,12 +175,9 @@ int ctr_restart(struct engine *e, const char *id, const char *signal, const int6
 
     if (!c)
         return err_code(err);
-    int r = stop(c, signal, timeout_s, err);
-    if (r < 0)
-        return err_wrap(err, r, "cannot restart container %s", id);
-    (void)pthread_mutex_lock(&c->op);
-    r = still_running(c) ? 0 : ctr_start_locked(c, err); /* somebody may have been faster */
-    (void)pthread_mutex_unlock(&c->op);
+    keep(c, true);
+    int r = restart(c, signal, timeout_s, err);
+    keep(c, false);
     if (r < 0)
         return err_wrap(err, r, "cannot restart container %s", id);
     ctr_event(c, "restart", NULL);

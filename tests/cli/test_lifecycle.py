@@ -76,3 +76,15 @@ def test_three_clients_see_one_engine(daemon, box):
     py.kill(name)
     until(lambda: docker.inspect(name)["State"]["Status"] == "exited")
     ours.rm(name)
+
+
+def test_restart_with_rm(cli, box):
+    """The end within a restart does not remove it; the next one does."""
+    c = box()
+    cli.ok("run", "-d", "--rm", "--stop-signal", "KILL", "--name", c, "busybox", "sleep", "1000")
+    for i in range(3):
+        assert cli.ok("exec", c, "sh", "-c", "echo %d >> /kept; wc -l < /kept" % i) == str(i + 1)
+        cli.ok("restart", c)
+    assert cli.ok("inspect", "-f", "{{.State.Status}}", c) == "running"
+    cli.ok("stop", c)
+    until(lambda: cli.ok("ps", "-aq", "--filter", "name=" + c) == "")
