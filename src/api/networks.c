@@ -29,10 +29,22 @@ static int delete_one(struct api *api, struct http_req *req, struct http_resp *r
     return r < 0 ? r : http_reply(resp, 204);
 }
 
+static int post_prune(struct api *api, struct http_req *req, struct http_resp *resp,
+                      struct err *err)
+{
+    struct network_prune_response ret = {0};
+    struct filters f = {0};
+    int r = api_filters(req, &f, err);
+
+    if (r >= 0)
+        r = net_prune(api->engine, &f, &ret, err);
+    return r < 0 ? r : http_reply_json(resp, 200, &network_prune_response_type, &ret);
+}
+
 static const struct http_route table[] = {
     {"GET", "/networks", get_list, 0, 0},
     {"POST", "/networks/create", api_not_built, 0, 0},
-    {"POST", "/networks/prune", api_not_built, 0, 0},
+    {"POST", "/networks/prune", post_prune, API(1, 25), 0},
     {"GET", "/networks/{id}", get_inspect, 0, 0},
     {"DELETE", "/networks/{id}", delete_one, 0, 0},
     {"POST", "/networks/{id}/connect", api_not_built, 0, 0},

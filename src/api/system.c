@@ -134,6 +134,17 @@ static int not_a_manager(struct api *api, struct http_req *req, struct http_resp
                   "This node is not a swarm manager. Cleat has no swarm mode.");
 }
 
+/* None can be installed, so the list is empty; "system prune" and the like ask for it. */
+static int get_plugins(struct api *api, struct http_req *req, struct http_resp *resp,
+                       struct err *err)
+{
+    struct filters f = {0};
+    int r = api_filters(req, &f, err);
+
+    (void)api;
+    return r < 0 ? r : api_reply_list(req, resp, &id_response_type, NULL, 0);
+}
+
 static const struct http_route table[] = {
     {"GET", "/_ping", ping, 0, 0},
     {"HEAD", "/_ping", ping, 0, 0},
@@ -143,8 +154,14 @@ static const struct http_route table[] = {
     {"GET", "/system/df", get_df, API(1, 25), 0},
     {"POST", "/session", api_not_built, 0, 0},
     {"POST", "/grpc", api_not_built, 0, 0},
-    {"GET", "/plugins", api_not_built, 0, 0},
+    {"GET", "/plugins", get_plugins, API(1, 25), 0},
     {"GET", "/swarm", not_a_manager, 0, 0},
+    {"POST", "/swarm/init", not_a_manager, 0, 0},
+    {"POST", "/swarm/join", not_a_manager, 0, 0},
+    {"POST", "/swarm/leave", not_a_manager, 0, 0},
+    {"POST", "/swarm/update", not_a_manager, 0, 0},
+    {"GET", "/swarm/unlockkey", not_a_manager, 0, 0},
+    {"POST", "/swarm/unlock", not_a_manager, 0, 0},
     {"GET", "/nodes", not_a_manager, 0, 0},
     {"GET", "/services", not_a_manager, 0, 0},
     {"GET", "/tasks", not_a_manager, 0, 0},

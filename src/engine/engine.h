@@ -205,6 +205,8 @@ int net_list(struct engine *e, const struct filters *f, struct arena *a, struct 
              struct err *err) MUST;
 int net_inspect(struct engine *e, const char *name, struct arena *a, struct network_inspect **ret,
                 struct err *err) MUST;
+int net_prune(struct engine *e, const struct filters *f, struct network_prune_response *ret,
+              struct err *err) MUST;
 int net_remove(struct engine *e, const char *name, struct err *err) MUST;
 
 /* ---- volumes ---- */

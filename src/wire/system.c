@@ -262,3 +262,10 @@ static const struct field auth_response_fields[] = {
 };
 const struct json_type auth_response_type =
     JSON_TYPE("AuthResponse", struct auth_response, auth_response_fields);
+
+static const struct field build_prune_response_fields[] = {
+    FIELD(struct build_prune_response, "CachesDeleted", F_STRV, deleted),
+    FIELD(struct build_prune_response, "SpaceReclaimed", F_U64, space_reclaimed_b),
+};
+const struct json_type build_prune_response_type =
+    JSON_TYPE("BuildPruned", struct build_prune_response, build_prune_response_fields);

@@ -170,7 +170,13 @@ extern const struct json_type id_response_type;
 extern const struct json_type system_version_type;
 extern const struct json_type system_info_type;
 extern const struct json_type event_message_type;
+struct build_prune_response {
+    struct strv deleted;
+    uint64_t space_reclaimed_b;
+};
+
 extern const struct json_type build_cache_record_type;
+extern const struct json_type build_prune_response_type;
 extern const struct json_type disk_usage_type;
 extern const struct json_type auth_config_type;
 extern const struct json_type auth_response_type;

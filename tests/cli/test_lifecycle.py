@@ -2,6 +2,7 @@
 import pytest
 
 import clients
+import fixtures
 import images
 from cleat import until
 
@@ -88,3 +89,18 @@ def test_restart_with_rm(cli, box):
     assert cli.ok("inspect", "-f", "{{.State.Status}}", c) == "running"
     cli.ok("stop", c)
     until(lambda: cli.ok("ps", "-aq", "--filter", "name=" + c) == "")
+
+
+def test_prune_everything(own_daemon):
+    """A daemon of its own: nothing of other tests goes."""
+    d = own_daemon().start()
+    fixtures.load(d)
+    for program in ("cleat", "docker"):
+        cli = clients.cli_or_skip(program, d)
+        cli.ok("create", "--name", "old", "-v", "/anon", "busybox")
+        out = cli.ok("system", "prune", "-f", "--volumes")
+        assert "Deleted Containers:" in out and "Total reclaimed space:" in out
+        assert cli.ok("ps", "-aq") == cli.ok("volume", "ls", "-q") == ""
+        assert cli.ok("network", "prune", "-f") == ""
+        done = cli("swarm", "init") if program == "docker" else None
+        assert not done or (done.returncode == 1 and "not a swarm manager" in done.stderr)
