@@ -26,7 +26,6 @@ struct packer {
     struct tar_writer *tar;
     const struct pack_options *opts;
     struct map *links; /* "dev:ino" of a file with several names -> the first of them, heap */
-    dev_t dev;         /* of the root, for PACK_ONE_MOUNT */
     int64_t entries;
     int depth;
     char *block;
@@ -203,16 +202,21 @@ static int pack_node(struct packer *p, const char *base, const struct stat *st, 
     return write_entry(p, e, err);
 }
 
+bool pack_is_opaque(int fd)
+{
+    char val[2];
+
+    return (fgetxattr(fd, "trusted.overlay.opaque", val, 2) == 1 ||
+            fgetxattr(fd, "user.overlay.opaque", val, 2) == 1) &&
+           val[0] == 'y';
+}
+
 static int mark_opaque(struct packer *p, int fd, const struct tar_entry *e, struct arena *a,
                        struct err *err)
 {
-    char val[2];
     struct tar_entry w = *e;
 
-    if (!has(p, PACK_OVERLAY) ||
-        (fgetxattr(fd, "trusted.overlay.opaque", val, 2) != 1 &&
-         fgetxattr(fd, "user.overlay.opaque", val, 2) != 1) ||
-        val[0] != 'y')
+    if (!has(p, PACK_OVERLAY) || !pack_is_opaque(fd))
         return 0;
     w.name = arena_printf(a, "%s" OPAQUE, e->name);
     w.type = TAR_FILE;
@@ -224,13 +228,10 @@ static int mark_opaque(struct packer *p, int fd, const struct tar_entry *e, stru
 static int pack_subdir(struct packer *p, int dir, const char *base, const char *path,
                        struct tar_entry *e, struct arena *a, struct err *err)
 {
-    struct stat st;
     auto_close int fd = openat(dir, base, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
     if (fd < 0)
         return errno == ENOENT || errno == ENOTDIR ? 0 : err_sys(err, "open %s", e->name);
-    if (fstat(fd, &st) < 0)
-        return err_sys(err, "stat %s", e->name);
     e->type = TAR_DIR;
     e->name = arena_printf(a, "%s/", e->name);
     int r = put_xattrs(fd, e, a, err);
@@ -238,9 +239,7 @@ static int pack_subdir(struct packer *p, int dir, const char *base, const char *
         r = write_entry(p, e, err);
     if (r >= 0)
         r = mark_opaque(p, fd, e, a, err);
-    if (r < 0 || (has(p, PACK_ONE_MOUNT) && st.st_dev != p->dev))
-        return r;
-    return pack_dir(p, fd, path, err);
+    return r < 0 ? r : pack_dir(p, fd, path, err);
 }
 
 /* ---- the walk ---- */
@@ -330,12 +329,8 @@ static int64_t run(int dir_fd, const char *name, const char *as, struct sink *ou
     auto_tar_writer struct tar_writer *tar = tar_writer_new(out);
     auto_free char *block = xmalloc(BLOCK);
     struct packer p = {.tar = tar, .opts = opts ? opts : &none, .links = map_new(), .block = block};
-    struct stat st;
 
-    int r = fstat(dir_fd, &st) < 0 ? err_sys(err, "stat directory") : 0;
-    p.dev = st.st_dev;
-    if (r >= 0)
-        r = name ? pack_entry(&p, dir_fd, name, as, err) : pack_dir(&p, dir_fd, "", err);
+    int r = name ? pack_entry(&p, dir_fd, name, as, err) : pack_dir(&p, dir_fd, "", err);
     if (r >= 0)
         r = tar_write_end(tar, err);
     free_links(p.links);

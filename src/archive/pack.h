@@ -13,8 +13,7 @@
 #include <sys/stat.h>
 
 enum pack_flags {
-    PACK_OVERLAY = 1,   /* an overlay's upper: whiteouts and opaque marks become .wh. files */
-    PACK_ONE_MOUNT = 2, /* what is mounted in the tree is left out, as an empty directory */
+    PACK_OVERLAY = 1, /* an overlay's upper: whiteouts and opaque marks become .wh. files */
 };
 
 struct pack_options {
@@ -23,6 +22,9 @@ struct pack_options {
     bool (*skip)(void *ctx, const char *path, const struct stat *st);
     void *ctx;
 };
+
+/** pack_is_opaque() - an overlay's directory that hides what lies below it. */
+bool pack_is_opaque(int fd);
 
 /*
  * A tar that is packed in a thread, for those who pull: read @fd to its end, then pack_pipe_end().

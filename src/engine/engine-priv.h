@@ -239,7 +239,7 @@ int seccomp_cache_open(int data_fd, struct seccomp_cache **ret, struct err *err)
 void seccomp_cache_free(struct seccomp_cache *sc);
 
 /* Docker's predefined networks have random ids; ours are the same on every machine. */
-#define NET_BRIDGE_ID "b0c1ea7000000000000000000000000000000000000000000000000000000001"
+#define NET_BRIDGE_ID "b71d6e0000000000000000000000000000000000000000000000000000000001"
 
 /* network.c */
 /** ctr_net_event() - "connect" or "disconnect" of its network. */

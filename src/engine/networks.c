@@ -15,8 +15,8 @@ static const struct {
     const char *name, *driver, *id;
 } predefined[] = {
     {"bridge", "bridge", NET_BRIDGE_ID},
-    {"host", "host", "b0c1ea7000000000000000000000000000000000000000000000000000000002"},
-    {"none", "null", "b0c1ea7000000000000000000000000000000000000000000000000000000003"},
+    {"host", "host", "4057000000000000000000000000000000000000000000000000000000000002"},
+    {"none", "null", "704e000000000000000000000000000000000000000000000000000000000003"},
 };
 #define NETWORKS (sizeof(predefined) / sizeof(predefined[0]))
 

@@ -110,7 +110,7 @@ static int compare_dir(struct walk *w, int up, const char *name, const char *pat
     if (r != 0)
         return r;
     bool on_the_way = !low && leads_to_mount(w->d, path);
-    if ((low && same_dir(st, low)) || on_the_way)
+    if ((low && same_dir(st, low) && !pack_is_opaque(fd)) || on_the_way)
         w->out->n = mine; /* it was only looked into, or made for a mount */
     return w->out->n > mine;
 }
@@ -174,12 +174,44 @@ int layer_diff(const struct diff *d, struct arena *a, struct diff_items *ret, st
 
 /* ---- pack ---- */
 
-static bool skip(void *ctx, const char *path, const struct stat *st)
+static bool only_for_mounts(const struct diff *d, const char *path, int depth);
+
+/* Was this made for a mount, or is it a directory on the way to one with nothing else in it? */
+static bool is_for_mounts(const struct diff *d, const char *path, const struct stat *st, int depth)
 {
-    const struct diff *d = ctx;
     struct stat low;
 
-    return !lower_stat(d, path, &low) && made_for_mount(d, d->upper_fd, path, path, st);
+    bool below = lower_stat(d, path, &low);
+    if (!below && made_for_mount(d, d->upper_fd, path, path, st))
+        return true;
+    return S_ISDIR(st->st_mode) && (!below || same_dir(st, &low)) && leads_to_mount(d, path) &&
+           only_for_mounts(d, path, depth + 1);
+}
+
+static bool only_for_mounts(const struct diff *d, const char *path, int depth)
+{
+    auto_close int fd = open_beneath(d->upper_fd, path, O_RDONLY | O_DIRECTORY);
+    DIR *open = fd < 0 || depth > DEPTH_MAX || pack_is_opaque(fd) ? NULL : fdopendir(fd);
+    bool only = open != NULL;
+
+    if (!open)
+        return false;
+    (void)take_fd(&fd);
+    auto_dir DIR *dir = open;
+    for (struct dirent *e; only && (e = readdir(dir));) {
+        struct stat st;
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+            continue;
+        auto_free char *sub = xasprintf("%s/%s", path, e->d_name);
+        only = fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+               is_for_mounts(d, sub, &st, depth);
+    }
+    return only;
+}
+
+static bool skip(void *ctx, const char *path, const struct stat *st)
+{
+    return is_for_mounts(ctx, path, st, 0);
 }
 
 int64_t layer_pack(const struct diff *d, struct sink *out, struct err *err)
