@@ -212,3 +212,30 @@ def test_events_filters(api, make, filters, want):
 def test_events_bad_arguments(api):
     for query in ({"since": "yesterday"}, {"filters": "{"}, {"since": "20", "until": "10"}):
         assert api.get("/events", **query).status in (400, 500), query
+
+
+# ---- networks that are always there ----
+
+def test_predefined_networks(api, sleeper):
+    found = {n["Name"]: n for n in api.ok("GET", "/networks")}
+    assert set(found) == {"bridge", "host", "none"}
+    assert len({n["Id"][:12] for n in found.values()}) == 3  # what a command line shows of an id
+    bridge = api.ok("GET", "/networks/" + found["bridge"]["Id"])
+    assert bridge == api.ok("GET", "/networks/bridge") and sleeper in bridge["Containers"]
+    subnet = bridge["IPAM"]["Config"][0]["Subnet"]
+    address = bridge["Containers"][sleeper]["IPv4Address"]
+    assert address.split("/")[1] == subnet.split("/")[1]
+    assert [n["Name"] for n in api.ok("GET", "/networks", filters={"driver": ["host"]})] == ["host"]
+    r = api.delete("/networks/host")
+    assert r.status == 403 and "is a pre-defined network and cannot be removed" in r.message
+    r = api.get("/networks/nope")
+    assert r.status == 404 and r.message == "network nope not found"
+    assert api.ok("POST", "/networks/prune") == {"NetworksDeleted": None}
+
+
+def test_nothing_to_list_or_prune(api):
+    assert api.ok("GET", "/plugins") == []
+    assert api.ok("POST", "/build/prune")["SpaceReclaimed"] == 0
+    for method, path in (("GET", "/swarm"), ("POST", "/swarm/init"), ("GET", "/nodes")):
+        r = api.call(method, path)
+        assert r.status == 503 and "not a swarm manager" in r.message

@@ -44,6 +44,9 @@ POST /images/prune
 GET /images/{name}/get
 GET /images/get
 POST /images/load
+POST /containers/{id}/update
+GET /networks
+GET /networks/{id}
 """
 
 
