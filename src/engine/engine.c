@@ -19,7 +19,7 @@
 #include "store/settings.h"
 
 #define MAX_BRIDGES 100
-#define ENDINGS_WAIT_S 3
+#define ENDINGS_WAIT_S 10
 
 static int open_dir(int at, const char *path, mode_t mode, int *ret, struct err *err)
 {
