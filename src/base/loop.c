@@ -155,6 +155,11 @@ static void run_posts(struct loop *l)
     }
 }
 
+void loop_drain(struct loop *l)
+{
+    run_posts(l);
+}
+
 /* ---- timer heap; all under the lock ---- */
 
 static void heap_put(struct loop *l, size_t i, struct loop_source *s)

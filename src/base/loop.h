@@ -29,6 +29,9 @@ void loop_free(struct loop *l);
 int loop_run(struct loop *l, struct err *err) MUST;
 /** loop_stop() - make loop_run() return after the current round. */
 void loop_stop(struct loop *l);
+/** loop_drain() - make the calls that were posted when loop_run() was on its way out or had
+ * returned; not while it runs. */
+void loop_drain(struct loop *l);
 /** loop_post() - call @fn(@arg) in the loop's thread, in order of posting. Never fails. */
 void loop_post(struct loop *l, void (*fn)(void *arg), void *arg);
 

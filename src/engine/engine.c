@@ -13,6 +13,7 @@
 #include "base/auto.h"
 #include "base/io.h"
 #include "base/log.h"
+#include "base/loop.h"
 #include "base/mem.h"
 #include "base/rand.h"
 #include "base/time.h"
@@ -314,6 +315,7 @@ void engine_free(struct engine *e)
     if (!e)
         return;
     wait_jobs(e);
+    loop_drain(e->loop); /* the last of a container may have been let go behind the loop's back */
     e->closing = true;
     /* The bridge is for running containers; without any it goes with us. */
     if (e->bridge && !any_running(e) && bridge_remove(e->bridge, &err) < 0)
