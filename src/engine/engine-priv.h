@@ -194,6 +194,9 @@ int ctr_load_all(struct engine *e, struct err *err) MUST;
 /* spec.c and its helpers: what a container is to the runtime */
 int ctr_build_spec(struct container *c, struct arena *a, struct oci_spec **ret,
                    struct err *err) MUST;
+/** ctr_build_process() - the process alone, as the container's first: what an exec starts from. */
+int ctr_build_process(struct container *c, const struct strv *caps, struct arena *a,
+                      struct oci_process **ret, struct err *err) MUST;
 /** ctr_protect_paths() - fill in Docker's masked and read-only paths where none were given. */
 void ctr_protect_paths(struct host_config *h, struct arena *a);
 /** ctr_environment() - of a process in the container; @more comes last and wins. */

@@ -177,12 +177,14 @@ int exec_check(struct engine *e, const char *exec_id, bool *ret_tty, struct err 
 static int build_process(struct container *c, const struct exec *x, const int64_t size[2],
                          struct arena *a, struct oci_process **ret, struct err *err)
 {
-    struct oci_spec *spec;
+    struct oci_process *p;
     struct user_info u;
     struct strv caps;
     struct host_config host = *c->host;
 
-    int r = ctr_build_spec(c, a, &spec, err); /* no-new-privileges, limits: as the container's */
+    int r = ctr_caps(c->host, a, &caps, err);
+    if (r >= 0)
+        r = ctr_build_process(c, &caps, a, &p, err); /* no-new-privileges, limits: as there */
     if (r >= 0)
         r = user_lookup(c, str_empty(x->req->user) ? c->config->user : x->req->user,
                         &c->host->group_add, a, &u, err);
@@ -191,7 +193,6 @@ static int build_process(struct container *c, const struct exec *x, const int64_
         r = ctr_caps(&host, a, &caps, err);
     if (r < 0)
         return r;
-    struct oci_process *p = spec->process;
     p->args = x->req->cmd;
     p->terminal = x->req->tty;
     p->console_size = NULL;

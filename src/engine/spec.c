@@ -338,10 +338,10 @@ static bool wants_init(const struct container *c)
     return on && !str_eq(c->host->pid_mode, "host");
 }
 
-static int process(struct container *c, const struct strv *caps, struct arena *a,
-                   struct oci_spec *spec, struct err *err)
+int ctr_build_process(struct container *c, const struct strv *caps, struct arena *a,
+                      struct oci_process **ret, struct err *err)
 {
-    struct oci_process *p = spec->process = arena_new(a, struct oci_process);
+    struct oci_process *p = arena_new(a, struct oci_process);
     static const struct strv none = {0};
     const struct container_config *cfg = c->config;
     struct user_info u;
@@ -379,6 +379,7 @@ static int process(struct container *c, const struct strv *caps, struct arena *a
     p->env = ctr_environment(c, cfg->tty, &none, u.home, a);
     capabilities(caps, &u, a, p);
     rlimits(c, a, p);
+    *ret = p;
     return 0;
 }
 
@@ -423,7 +424,7 @@ int ctr_build_spec(struct container *c, struct arena *a, struct oci_spec **ret, 
     spec->annotations = c->host->annotations;
     int r = ctr_caps(c->host, a, &caps, err);
     if (r >= 0)
-        r = process(c, &caps, a, spec, err);
+        r = ctr_build_process(c, &caps, a, &spec->process, err);
     if (r >= 0)
         r = lnx(c, a, spec, err);
     if (r >= 0)

@@ -249,3 +249,13 @@ def test_volumes_outlive_the_daemon(own_daemon):
         assert api.ok("POST", "/containers/%s/wait" % cid)["StatusCode"] == 0
     with open(api.ok("GET", "/volumes/kept")["Mountpoint"] + "/f", encoding="utf-8") as f:
         assert f.read() == "1\n1\n"
+
+
+def test_exec_makes_no_directories(cli, box, tmp_path):
+    """It needs the process alone, not what the container was once mounted from."""
+    c, gone = box(), tmp_path / "gone"
+    cli.ok("run", "-d", "--name", c, "-v", "%s:/d" % gone, "busybox", "sleep", "1000")
+    gone.rmdir()
+    assert cli.ok("exec", c, "echo", "fine") == "fine"
+    assert not gone.exists()
+    cli.ok("kill", c)
