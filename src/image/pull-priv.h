@@ -4,9 +4,8 @@
 #include "distribution/session.h"
 #include "image/pull.h"
 #include "image/remote.h"
+#include "image/transfers.h"
 #include "store/store.h"
-
-#include <pthread.h>
 
 struct pull {
     struct image_store *s;
@@ -20,13 +19,9 @@ struct pull {
     struct oci_image *img;
     char digest[DIGEST_LEN + 1]; /* of what the name means */
 
-    pthread_mutex_t lock; /* for telling, and for the two below */
-    int failed;           /* first error of any thread, or of telling */
-    struct err err;
+    struct transfer_report report;
 };
 
-/** pull_tell() - from any thread. */
-int pull_tell(struct pull *p, const struct transfer_event *e, struct err *err) MUST;
 /** pull_layers() - fetch what the store lacks; all layers are then held by the lease. */
 int pull_layers(struct pull *p, struct err *err) MUST;
 /** pull_release() - layers need not be kept for another attempt (any more). */

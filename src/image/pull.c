@@ -14,24 +14,11 @@
 
 #define INDEX_DEPTH 3
 
-int pull_tell(struct pull *p, const struct transfer_event *e, struct err *err)
-{
-    (void)pthread_mutex_lock(&p->lock);
-    int r = p->failed;
-    if (r >= 0)
-        r = p->o->tell(p->o->ctx, e, &p->err);
-    if (r < 0 && err)
-        *err = p->err;
-    p->failed = r < 0 ? r : 0;
-    (void)pthread_mutex_unlock(&p->lock);
-    return r < 0 ? r : 0;
-}
-
 static int say(struct pull *p, const char *id, const char *status, struct err *err)
 {
     struct transfer_event e = {.id = id, .status = status};
 
-    return pull_tell(p, &e, err);
+    return transfer_report_event(&p->report, &e, err);
 }
 
 /* What the user asked for, as the registry knows it. */
@@ -287,12 +274,12 @@ int image_pull(struct image_store *s, const struct pull_options *o, struct pull_
     struct pull p = {.s = s, .o = o, .a = &a, .lease = lease_new(s)};
 
     p.repo = o->ref->name + o->ref->domain_len + 1;
-    (void)pthread_mutex_init(&p.lock, NULL);
+    transfer_report_init(&p.report, o->tell, o->ctx);
     int r = pull(&p, ret, err);
     if (r < 0 && !dist_transient(r) && r != -ECANCELED && p.img)
         pull_release(&p); /* another attempt would end in the same way */
     lease_free(p.lease);
-    (void)pthread_mutex_destroy(&p.lock);
+    transfer_report_done(&p.report);
     if (r < 0)
         (void)!store_gc(s, NULL, NULL, NULL); /* a later one gets what this cannot */
     return r;

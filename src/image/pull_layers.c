@@ -42,25 +42,7 @@ static int tell(struct layer_job *j, const char *status, uint64_t current, struc
                                .total_b = current ? (uint64_t)j->d->size : 0,
                                .detail = true};
 
-    return pull_tell(j->p, &e, err);
-}
-
-static bool has_failed(struct pull *p)
-{
-    (void)pthread_mutex_lock(&p->lock);
-    bool yes = p->failed < 0;
-    (void)pthread_mutex_unlock(&p->lock);
-    return yes;
-}
-
-static void fail(struct pull *p, int r, const struct err *err)
-{
-    (void)pthread_mutex_lock(&p->lock);
-    if (p->failed >= 0) {
-        p->failed = r;
-        p->err = *err;
-    }
-    (void)pthread_mutex_unlock(&p->lock);
+    return transfer_report_event(&j->p->report, &e, err);
 }
 
 /* ---- one download ---- */
@@ -79,8 +61,9 @@ static ssize_t read_blob(void *ctx, void *p, size_t n, struct err *err)
 {
     struct layer_job *j = ctx;
     struct err why = {0};
-    ssize_t got = has_failed(j->p) ? err_no(&why, ECANCELED, "another layer failed")
-                                   : dist_blob_read(j->blob, p, n, &why);
+    ssize_t got = transfer_report_failed(&j->p->report)
+                      ? err_no(&why, ECANCELED, "another layer failed")
+                      : dist_blob_read(j->blob, p, n, &why);
 
     if (got > 0) {
         j->got += (uint64_t)got;
@@ -195,7 +178,7 @@ static int do_layer(struct layer_job *j, struct err *err)
 {
     struct transfers *t = j->p->o->transfers;
 
-    if (has_failed(j->p))
+    if (transfer_report_failed(&j->p->report))
         return err_no(err, ECANCELED, "another layer failed");
     if (have_layer(j)) {
         int r = note_place(j, err);
@@ -219,7 +202,7 @@ static void run_layer(void *arg)
     int r = do_layer(j, &err);
 
     if (r < 0)
-        fail(j->p, r, &err);
+        transfer_report_fail(&j->p->report, r, &err);
 }
 
 int pull_layers(struct pull *p, struct err *err)
@@ -236,11 +219,9 @@ int pull_layers(struct pull *p, struct err *err)
         r = pool_run(pool, run_layer, &jobs[i], err);
     }
     if (r < 0)
-        fail(p, r, err ? err : &(struct err){0});
+        transfer_report_fail(&p->report, r, err ? err : &(struct err){0});
     pool_free(pool); /* waits for all of them */
-    if (p->failed < 0 && err)
-        *err = p->err;
-    return p->failed;
+    return transfer_report_result(&p->report, err);
 }
 
 void pull_release(struct pull *p)

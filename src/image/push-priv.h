@@ -6,10 +6,9 @@
 #include "image/manifest.h"
 #include "image/push.h"
 #include "image/remote.h"
+#include "image/transfers.h"
 #include "store/images.h"
 #include "store/store.h"
-
-#include <pthread.h>
 
 struct push {
     struct image_store *s;
@@ -22,12 +21,8 @@ struct push {
     struct remote_manifest came;   /* by which it came; doc.text NULL: not known */
     struct oci_descriptor *layers; /* as the registry has them in the end; row.layers.n of them */
 
-    pthread_mutex_t lock; /* for telling, and for the two below */
-    int failed;           /* first error of any thread, or of telling */
-    struct err err;
+    struct transfer_report report;
 };
 
-/** push_tell() - from any thread. */
-int push_tell(struct push *p, const struct transfer_event *e, struct err *err) MUST;
 /** push_layers() - make the registry have all layers, and fill @p->layers. */
 int push_layers(struct push *p, struct err *err) MUST;

@@ -11,24 +11,11 @@
 #include "store/blobs.h"
 #include "store/db.h"
 
-int push_tell(struct push *p, const struct transfer_event *e, struct err *err)
-{
-    (void)pthread_mutex_lock(&p->lock);
-    int r = p->failed;
-    if (r >= 0)
-        r = p->o->tell(p->o->ctx, e, &p->err);
-    if (r < 0 && err)
-        *err = p->err;
-    p->failed = r < 0 ? r : 0;
-    (void)pthread_mutex_unlock(&p->lock);
-    return r < 0 ? r : 0;
-}
-
 static int say(struct push *p, const char *id, const char *status, struct err *err)
 {
     struct transfer_event e = {.id = id, .status = status};
 
-    return push_tell(p, &e, err);
+    return transfer_report_event(&p->report, &e, err);
 }
 
 /* ---- what is to be pushed ---- */
@@ -159,7 +146,7 @@ static int finish(struct push *p, const struct dist_manifest *m, struct err *err
     int r =
         say(p, NULL, arena_printf(p->a, "%s: digest: %s size: %zu", tag, m->digest, m->len), err);
 
-    return r < 0 ? r : push_tell(p, &aux, err);
+    return r < 0 ? r : transfer_report_event(&p->report, &aux, err);
 }
 
 static int push_documents(struct push *p, struct dist_manifest *m, struct err *err)
@@ -213,9 +200,9 @@ int image_push(struct image_store *s, const struct push_options *o, char ret_dig
 
     p.repo = o->ref->name + o->ref->domain_len + 1;
     p.registry = arena_strndup(&a, o->ref->name, o->ref->domain_len + 1);
-    (void)pthread_mutex_init(&p.lock, NULL);
+    transfer_report_init(&p.report, o->tell, o->ctx);
     int r = push(&p, ret_digest, err);
     lease_free(p.lease);
-    (void)pthread_mutex_destroy(&p.lock);
+    transfer_report_done(&p.report);
     return r;
 }

@@ -48,25 +48,7 @@ static int tell(struct layer_job *j, const char *status, struct err *err)
                                .total_b = j->sent ? j->total : 0,
                                .detail = true};
 
-    return push_tell(j->p, &e, err);
-}
-
-static bool has_failed(struct push *p)
-{
-    (void)pthread_mutex_lock(&p->lock);
-    bool yes = p->failed < 0;
-    (void)pthread_mutex_unlock(&p->lock);
-    return yes;
-}
-
-static void fail(struct push *p, int r, const struct err *err)
-{
-    (void)pthread_mutex_lock(&p->lock);
-    if (p->failed >= 0) {
-        p->failed = r;
-        p->err = *err;
-    }
-    (void)pthread_mutex_unlock(&p->lock);
+    return transfer_report_event(&j->p->report, &e, err);
 }
 
 static void found(struct layer_job *j, const char *digest, int64_t size, const char *media_type,
@@ -185,7 +167,7 @@ static int report(struct layer_job *j, size_t n, struct err *err)
     int64_t now = mono_ns();
 
     j->sent += n;
-    if (has_failed(j->p))
+    if (transfer_report_failed(&j->p->report))
         return err_no(err, ECANCELED, "another layer failed");
     if (now - j->told_ns < TELL_NS)
         return 0;
@@ -268,8 +250,8 @@ static int do_layer(struct layer_job *j, struct err *err)
     struct transfers *t = j->p->o->transfers;
     struct layer_row row;
     char key[REF_NAME_MAX + DIGEST_LEN + 2];
-    int r = has_failed(j->p) ? err_no(err, ECANCELED, "another layer failed")
-                             : tell(j, "Preparing", err);
+    int r = transfer_report_failed(&j->p->report) ? err_no(err, ECANCELED, "another layer failed")
+                                                  : tell(j, "Preparing", err);
 
     if (r >= 0)
         r = layer_get(j->p->s, j->diff_id, &j->mem, &row, err);
@@ -295,7 +277,7 @@ static void run_layer(void *arg)
     int r = do_layer(j, &err);
 
     if (r < 0)
-        fail(j->p, r, &err);
+        transfer_report_fail(&j->p->report, r, &err);
 }
 
 static const struct oci_descriptor *came_as(const struct push *p, size_t i)
@@ -332,13 +314,11 @@ int push_layers(struct push *p, struct err *err)
         struct err why = {0};
         r = pool_run(pool, run_layer, &jobs[i], &why);
         if (r < 0)
-            fail(p, r, &why);
+            transfer_report_fail(&p->report, r, &why);
     }
     pool_free(pool); /* waits for all of them */
     for (size_t i = 0; i < n; i++)
         if (jobs[i].p)
             collect(&jobs[i]);
-    if (p->failed < 0 && err)
-        *err = p->err;
-    return p->failed;
+    return transfer_report_result(&p->report, err);
 }

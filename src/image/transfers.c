@@ -97,3 +97,55 @@ void transfer_end(struct transfers *t, enum transfer_kind kind, const char *key)
     (void)pthread_cond_broadcast(&t->moved);
     (void)pthread_mutex_unlock(&t->lock);
 }
+
+/* ---- reports ---- */
+
+void transfer_report_init(struct transfer_report *t, transfer_tell tell, void *ctx)
+{
+    *t = (struct transfer_report){.tell = tell, .ctx = ctx};
+    (void)pthread_mutex_init(&t->lock, NULL);
+}
+
+void transfer_report_done(struct transfer_report *t)
+{
+    (void)pthread_mutex_destroy(&t->lock);
+}
+
+int transfer_report_event(struct transfer_report *t, const struct transfer_event *e,
+                          struct err *err)
+{
+    (void)pthread_mutex_lock(&t->lock);
+    int r = t->failed;
+    if (r >= 0)
+        r = t->tell(t->ctx, e, &t->err);
+    if (r < 0 && err)
+        *err = t->err;
+    t->failed = r < 0 ? r : 0;
+    (void)pthread_mutex_unlock(&t->lock);
+    return r < 0 ? r : 0;
+}
+
+void transfer_report_fail(struct transfer_report *t, int r, const struct err *err)
+{
+    (void)pthread_mutex_lock(&t->lock);
+    if (t->failed >= 0) {
+        t->failed = r;
+        t->err = *err;
+    }
+    (void)pthread_mutex_unlock(&t->lock);
+}
+
+bool transfer_report_failed(struct transfer_report *t)
+{
+    (void)pthread_mutex_lock(&t->lock);
+    bool yes = t->failed < 0;
+    (void)pthread_mutex_unlock(&t->lock);
+    return yes;
+}
+
+int transfer_report_result(const struct transfer_report *t, struct err *err)
+{
+    if (t->failed < 0 && err)
+        *err = t->err;
+    return t->failed;
+}

@@ -6,6 +6,7 @@
 
 #include "base/err.h"
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -39,3 +40,24 @@ struct transfer_event {
 };
 /* Never called by two threads at once. An error ends the transfer. */
 typedef int (*transfer_tell)(void *ctx, const struct transfer_event *e, struct err *err);
+
+/*
+ * How a pull or push of several threads goes: events are told one at a time, and the first error,
+ * of any thread or of telling, is the whole's. The others stop when they see it.
+ */
+struct transfer_report {
+    transfer_tell tell;
+    void *ctx;
+    pthread_mutex_t lock; /* telling, and the two below */
+    int failed;
+    struct err err;
+};
+void transfer_report_init(struct transfer_report *t, transfer_tell tell, void *ctx);
+void transfer_report_done(struct transfer_report *t);
+/** transfer_report_event() - Return: 0, or the error that it has failed with. */
+int transfer_report_event(struct transfer_report *t, const struct transfer_event *e,
+                          struct err *err) MUST;
+void transfer_report_fail(struct transfer_report *t, int r, const struct err *err);
+bool transfer_report_failed(struct transfer_report *t);
+/** transfer_report_result() - when the threads have ended: 0, or the first error. */
+int transfer_report_result(const struct transfer_report *t, struct err *err) MUST;
