@@ -6,24 +6,13 @@
 #pragma once
 
 #include "base/err.h"
+#include "kern/ip.h"
 
 #include <net/if.h>
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-/* An IPv4 or IPv6 address in network byte order. */
-struct ip {
-    uint8_t family; /* AF_INET, AF_INET6; 0: none */
-    uint8_t prefix; /* bits of the network part */
-    uint8_t addr[16];
-};
-
-/** ip_parse() - "10.0.0.1", "10.0.0.1/24", "fd00::1/64"; without a prefix it is the full length. */
-int ip_parse(const char *s, struct ip *ret) MUST;
-/** ip_format() - the address without its prefix; @out holds INET6_ADDRSTRLEN bytes. */
-char *ip_format(const struct ip *ip, char *out);
 
 /**
  * rtnl_open() - a netlink socket in the caller's network namespace
@@ -40,13 +29,42 @@ struct rtnl_veth {
     uint8_t peer_mac[6]; /* all zero: the kernel's choice */
 };
 
+/* A link that shares another one: macvlan, ipvlan. */
+struct rtnl_child {
+    const char *kind; /* "macvlan", "ipvlan" */
+    const char *name;
+    int parent;     /* ifindex */
+    int netns;      /* the namespace it is born in; -1: the caller's */
+    uint32_t mode;  /* MACVLAN_MODE_*, IPVLAN_MODE_* */
+    uint16_t flags; /* IPVLAN_F_* */
+    int mtu;
+    uint8_t mac[6]; /* macvlan only; all zero: the kernel's choice */
+};
+
 /** rtnl_veth_add() - both ends in one message; the host end comes up in the same message. */
 int rtnl_veth_add(int nl, const struct rtnl_veth *v, struct err *err) MUST;
 /** rtnl_bridge_add() - make a bridge and bring it up; -EEXIST when the name is taken. */
 int rtnl_bridge_add(int nl, const char *name, int mtu, struct err *err) MUST;
-/** rtnl_hairpin() - let a bridge send frames back out of the port they came from. A container that
- * reaches itself by its published port needs it where br_netfilter translates on the bridge. */
-int rtnl_hairpin(int nl, const char *port, struct err *err) MUST;
+/**
+ * rtnl_port_set() - how a bridge treats one of its ports
+ * @hairpin: frames may go back out of the port they came from; a container that reaches itself by
+ *   its published port needs it where br_netfilter translates on the bridge
+ * @isolated: no frames to other isolated ports
+ */
+int rtnl_port_set(int nl, const char *port, bool hairpin, bool isolated, struct err *err) MUST;
+/** rtnl_child_add() - a macvlan or ipvlan link; comes up by itself. -EOPNOTSUPP: not in this
+ * kernel; -EBUSY, -EEXIST as the kernel. */
+int rtnl_child_add(int nl, const struct rtnl_child *c, struct err *err) MUST;
+/** rtnl_vlan_add() - sub-interface @name of @parent with the 802.1q tag @id, up. */
+int rtnl_vlan_add(int nl, const char *name, int parent, uint16_t id, struct err *err) MUST;
+/** rtnl_link_set_master() - make a link a port of the bridge @master. */
+int rtnl_link_set_master(int nl, const char *name, int master, struct err *err) MUST;
+/** rtnl_link_set_mac() - the address of a link. */
+int rtnl_link_set_mac(int nl, int ifindex, const uint8_t mac[6], struct err *err) MUST;
+/** rtnl_link_rename() - its name by its index; newer kernels allow it while it is up. */
+int rtnl_link_rename(int nl, int ifindex, const char *name, struct err *err) MUST;
+/** rtnl_link_name() - name by ifindex; @ret holds IFNAMSIZ bytes; -ENODEV. */
+int rtnl_link_name(int nl, int ifindex, char *ret, struct err *err) MUST;
 /** rtnl_link_del() - delete a link by name; a missing one is success. */
 int rtnl_link_del(int nl, const char *name, struct err *err) MUST;
 /** rtnl_link_up() - set IFF_UP. */
@@ -57,9 +75,16 @@ int rtnl_link_index(int nl, const char *name, struct err *err) MUST;
 /** rtnl_addr_add() - add @ip/prefix to a link (IPv6 without duplicate detection); existing is fine.
  */
 int rtnl_addr_add(int nl, int ifindex, const struct ip *ip, struct err *err) MUST;
+/** rtnl_addr_del() - take an address off a link; a missing one is success. */
+int rtnl_addr_del(int nl, int ifindex, const struct ip *ip, struct err *err) MUST;
 /** rtnl_route_add() - route to @dst (family 0: default, of the gateway's family) by @gw or link. */
 int rtnl_route_add(int nl, int ifindex, const struct ip *dst, const struct ip *gw,
                    struct err *err) MUST;
+/** rtnl_default_set() - the default route of @family is by @gw, or by the link alone if @gw is
+ * NULL; what it was before goes. */
+int rtnl_default_set(int nl, int family, int ifindex, const struct ip *gw, struct err *err) MUST;
+/** rtnl_default_del() - no default route of @family; having none is success. */
+int rtnl_default_del(int nl, int family, struct err *err) MUST;
 
 /** rtnl_addr_each(), rtnl_route_each() - dump; @fn returns nonzero to stop (that value is
  * returned). Routes: @ip is the destination (prefix 0 is the default route). */

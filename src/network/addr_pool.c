@@ -101,15 +101,6 @@ void addr_pool_give_back(struct addr_pool *p, const struct ip *ip)
         p->bits[i / 64] &= ~(UINT64_C(1) << (i % 64));
 }
 
-bool ip_overlap(const struct ip *a, const struct ip *b)
-{
-    uint8_t prefix = a->prefix < b->prefix ? a->prefix : b->prefix;
-
-    if (a->family != AF_INET || b->family != AF_INET)
-        return false;
-    return prefix == 0 || (ip_to_u32(a) ^ ip_to_u32(b)) >> (32 - prefix) == 0;
-}
-
 static int overlaps(void *arg, int ifindex, const struct ip *ip)
 {
     (void)ifindex;

@@ -30,7 +30,5 @@ void addr_pool_give_back(struct addr_pool *p, const struct ip *ip);
  */
 int addr_find_subnet(struct ip *ret, struct err *err) MUST;
 
-/** ip_overlap() - do two subnets share an address? */
-bool ip_overlap(const struct ip *a, const struct ip *b);
 uint32_t ip_to_u32(const struct ip *ip);
 struct ip ip_from_u32(uint32_t a, uint8_t prefix);

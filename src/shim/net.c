@@ -6,21 +6,10 @@
 #include "shim/shim-priv.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <unistd.h>
 
 #include "base/auto.h"
 #include "kern/rtnl.h"
-
-static void parse_mac(const char *text, uint8_t mac[6])
-{
-    unsigned b[6];
-
-    if (text &&
-        sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5]) == 6)
-        for (int i = 0; i < 6; i++)
-            mac[i] = (uint8_t)b[i];
-}
 
 int net_setup(void *arg, pid_t pid, int netns_fd, struct err *err)
 {
@@ -35,10 +24,11 @@ int net_setup(void *arg, pid_t pid, int netns_fd, struct err *err)
                              .peer_netns = netns_fd,
                              .master = net->bridge,
                              .mtu = net->mtu};
-    parse_mac(net->mac, veth.peer_mac);
+    if (!str_empty(net->mac) && mac_parse(net->mac, veth.peer_mac) < 0)
+        return err_invalid(err, "bad MAC address %s", net->mac);
     auto_close int nl = rtnl_open(err);
     int r = nl < 0 ? nl : rtnl_veth_add(nl, &veth, err);
-    return r < 0 || !net->go ? r : rtnl_hairpin(nl, net->host_if, err);
+    return r < 0 || !net->go ? r : rtnl_port_set(nl, net->host_if, true, false, err);
 }
 
 static int set_addresses(int nl, int index, const struct shim_net *net, struct err *err)
