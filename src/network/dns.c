@@ -1,0 +1,144 @@
+#include "network/dns-priv.h"
+
+#include <assert.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#include "base/mem.h"
+
+#define STACK_B (256 * 1024)
+#define SOCKETS_MAX 4096
+
+/* Upstream takes a socket per server and query; the daemon needs most of its descriptors itself. */
+static size_t max_sockets(void)
+{
+    struct rlimit files;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur / 4 > SOCKETS_MAX)
+        return SOCKETS_MAX;
+    return files.rlim_cur / 4;
+}
+
+static void *serve(void *arg)
+{
+    struct dns *d = arg;
+
+    (void)pthread_setname_np(pthread_self(), "dns");
+    int r = loop_run(d->loop, NULL);
+    assert(r == 0); /* epoll fails when it is misused */
+    (void)r;
+    return NULL;
+}
+
+/* Signals are for the threads that were made to take them. */
+static int start_thread(struct dns *d, struct err *err)
+{
+    pthread_attr_t attr;
+    sigset_t all, before;
+
+    sigfillset(&all);
+    (void)pthread_attr_init(&attr);
+    (void)pthread_attr_setstacksize(&attr, STACK_B);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    int r = pthread_create(&d->thread, &attr, serve, d);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    (void)pthread_attr_destroy(&attr);
+    return r == 0 ? 0 : err_no(err, r, "start thread of name server");
+}
+
+static void free_parts(struct dns *d)
+{
+    loop_free(d->loop);
+    dns_cache_free(d->cache);
+    map_free(d->queries);
+    buf_done(&d->out);
+    pthread_mutex_destroy(&d->lock);
+    free(d->in);
+    free(d);
+}
+
+int dns_new(struct dns **ret, struct err *err)
+{
+    struct dns *d = xnew(struct dns);
+
+    pthread_mutex_init(&d->lock, NULL);
+    d->cache = dns_cache_new();
+    d->queries = map_new();
+    d->in = xmalloc(DNS_MSG_MAX);
+    d->max_sockets = max_sockets();
+    int r = loop_new(&d->loop, err);
+    if (r == 0)
+        r = start_thread(d, err);
+    if (r < 0) {
+        free_parts(d);
+        return r;
+    }
+    *ret = d;
+    return 0;
+}
+
+void dns_free(struct dns *d)
+{
+    if (!d)
+        return;
+    loop_stop(d->loop);
+    (void)pthread_join(d->thread, NULL);
+    loop_drain(d->loop);
+    assert(!d->clients && d->nzones == 0);
+    free_parts(d);
+}
+
+/* ---- clients ---- */
+
+static void link_client(struct dns_client *c)
+{
+    pthread_mutex_lock(&c->d->lock);
+    c->next = c->d->clients;
+    if (c->next)
+        c->next->prev = c;
+    c->d->clients = c;
+    pthread_mutex_unlock(&c->d->lock);
+}
+
+int dns_client_new(struct dns *d, int udp, int tcp, const struct dns_view *view,
+                   struct dns_client **ret, struct err *err)
+{
+    struct dns_client *c = xnew(struct dns_client);
+
+    c->d = d;
+    c->udp = udp;
+    c->tcp = tcp;
+    dns_sight_init(&c->sight, view);
+    link_client(c);
+    int r = dns_client_open(c, err);
+    if (r < 0) {
+        dns_client_free(c);
+        return r;
+    }
+    *ret = c;
+    return 0;
+}
+
+void dns_client_set(struct dns_client *c, const struct dns_view *view)
+{
+    struct dns_sight before, now;
+
+    dns_sight_init(&now, view);
+    pthread_mutex_lock(&c->d->lock);
+    before = c->sight;
+    c->sight = now;
+    pthread_mutex_unlock(&c->d->lock);
+    dns_sight_done(&before);
+}
+
+static void close_client(void *arg)
+{
+    dns_client_close(arg);
+}
+
+void dns_client_free(struct dns_client *c)
+{
+    if (c)
+        loop_post(c->d->loop, close_client, c);
+}
