@@ -122,6 +122,14 @@ struct ip ip_add(const struct ip *base, uint64_t n)
     return ip;
 }
 
+struct ip ip_next_network(const struct ip *net)
+{
+    struct ip next = ip_network(net);
+
+    set_number(&next, to_number(&next) + host_mask(net) + 1);
+    return next;
+}
+
 int mac_parse(const char *text, uint8_t ret[6])
 {
     unsigned b[6];

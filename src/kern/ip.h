@@ -40,6 +40,8 @@ struct ip ip_network(const struct ip *ip);
 uint64_t ip_offset(const struct ip *base, const struct ip *ip);
 /** ip_add() - the address @n behind @base, with its prefix. */
 struct ip ip_add(const struct ip *base, uint64_t n);
+/** ip_next_network() - the network behind @net, of the same size. */
+struct ip ip_next_network(const struct ip *net);
 
 /** mac_parse() - "02:42:ac:11:00:02"; -EINVAL for anything else. */
 int mac_parse(const char *text, uint8_t ret[6]) MUST;

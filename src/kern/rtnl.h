@@ -45,6 +45,8 @@ struct rtnl_child {
 int rtnl_veth_add(int nl, const struct rtnl_veth *v, struct err *err) MUST;
 /** rtnl_bridge_add() - make a bridge and bring it up; -EEXIST when the name is taken. */
 int rtnl_bridge_add(int nl, const char *name, int mtu, struct err *err) MUST;
+/** rtnl_dummy_add() - a link that leads nowhere, up; -EOPNOTSUPP: not in this kernel. */
+int rtnl_dummy_add(int nl, const char *name, struct err *err) MUST;
 /**
  * rtnl_port_set() - how a bridge treats one of its ports
  * @hairpin: frames may go back out of the port they came from; a container that reaches itself by

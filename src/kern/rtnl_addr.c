@@ -92,7 +92,7 @@ int rtnl_default_del(int nl, int family, struct err *err)
         m->rtm_scope = RT_SCOPE_NOWHERE;
         r = rtnl_ack(nl, &q, err, "remove", "default route");
     }
-    if (r != -ESRCH)
+    if (r != -ESRCH && r != -ENOENT) /* no such route; no table of this family yet */
         return r;
     err_clear(err);
     return 0;

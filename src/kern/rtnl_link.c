@@ -47,7 +47,7 @@ int rtnl_veth_add(int nl, const struct rtnl_veth *v, struct err *err)
     return rtnl_ack(nl, &q, err, "create veth", v->host);
 }
 
-int rtnl_bridge_add(int nl, const char *name, int mtu, struct err *err)
+static int add_simple(int nl, const char *kind, const char *name, int mtu, struct err *err)
 {
     struct rtnl_req q;
     struct ifinfomsg *link =
@@ -58,9 +58,19 @@ int rtnl_bridge_add(int nl, const char *name, int mtu, struct err *err)
     if (mtu)
         rtnl_attr_u32(&q, IFLA_MTU, (uint32_t)mtu);
     struct rtattr *info = rtnl_nest(&q, IFLA_LINKINFO);
-    rtnl_attr_str(&q, IFLA_INFO_KIND, "bridge");
+    rtnl_attr_str(&q, IFLA_INFO_KIND, kind);
     rtnl_nest_end(&q, info);
-    return rtnl_ack(nl, &q, err, "create bridge", name);
+    return rtnl_ack(nl, &q, err, "create link", name);
+}
+
+int rtnl_bridge_add(int nl, const char *name, int mtu, struct err *err)
+{
+    return add_simple(nl, "bridge", name, mtu, err);
+}
+
+int rtnl_dummy_add(int nl, const char *name, struct err *err)
+{
+    return add_simple(nl, "dummy", name, 0, err);
 }
 
 int rtnl_port_set(int nl, const char *port, bool hairpin, bool isolated, struct err *err)
