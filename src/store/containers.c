@@ -53,19 +53,8 @@ int container_set_rest(struct db *db, const char *id, const char *json, struct e
 int container_delete(struct db *db, const char *id, struct err *err)
 {
     FAIL_POINT("container.delete.before", err);
-    int r = db_begin(db, err);
-    if (r < 0)
-        return r;
-    auto_tx struct db *tx = db;
-    r = db_run(db, "DELETE FROM address WHERE owner = ?", DB_BIND(DB_TEXT(id)), err);
-    if (r < 0)
-        return r;
-    r = db_run(db, "DELETE FROM container WHERE id = ?", DB_BIND(DB_TEXT(id)), err);
-    if (r < 0)
-        return err_wrap(err, r, "delete container %s", id);
-    bool gone = r == 0;
-    r = db_commit(&tx, err);
-    return r < 0 ? r : gone;
+    int n = db_run_tx(db, "DELETE FROM container WHERE id = ?", DB_BIND(DB_TEXT(id)), err);
+    return n < 0 ? err_wrap(err, n, "delete container %s", id) : n == 0;
 }
 
 struct list {

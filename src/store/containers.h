@@ -39,7 +39,7 @@ int container_set_host_config(struct db *db, const char *id, const char *json,
 int container_set_network(struct db *db, const char *id, const char *json, struct err *err) MUST;
 int container_set_rest(struct db *db, const char *id, const char *json, struct err *err) MUST;
 
-/** container_delete() - Return: 0; 1: there was none. Its addresses go too. */
+/** container_delete() - Return: 0; 1: there was none. */
 int container_delete(struct db *db, const char *id, struct err *err) MUST;
 
 /** container_get() - Return: 0; -ENOENT. Texts live in @a. */

@@ -55,5 +55,9 @@ static const char layer_blobs[] =
     "  blob TEXT NOT NULL REFERENCES layer_blob (blob) ON DELETE CASCADE, repo TEXT NOT NULL,"
     "  PRIMARY KEY (blob, repo)) STRICT, WITHOUT ROWID;";
 
-const char *const schema_steps[] = {objects, images, layer_blobs};
+/* The addresses of containers are part of their state, which is written with "running": a second
+ * book of them could only be wrong. */
+static const char no_addresses[] = "DROP TABLE address;";
+
+const char *const schema_steps[] = {objects, images, layer_blobs, no_addresses};
 const int schema_steps_n = sizeof(schema_steps) / sizeof(schema_steps[0]);

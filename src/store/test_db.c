@@ -100,6 +100,23 @@ TEST(version_2_is_migrated_and_its_layers_can_be_found_by_blob)
     remove_scratch(path);
 }
 
+TEST(version_3_is_migrated_and_its_networks_stay)
+{
+    struct err e = {0};
+    char path[64];
+    auto_arena struct arena a = ARENA_INIT;
+    struct network_rows rows;
+
+    write_fixture(scratch_file(path), 3,
+                  "INSERT INTO network VALUES ('n1', 'web', '{}');"
+                  "INSERT INTO address VALUES ('n1', '10.0.0.2', 'c1')");
+    struct db *db = open_db(path);
+    CHECK_OK(network_list(db, &a, &rows, &e));
+    CHECK_INT(rows.n, 1);
+    db_close(db);
+    remove_scratch(path);
+}
+
 TEST(version_of_the_future_is_refused)
 {
     struct err e = {0};
@@ -241,30 +258,24 @@ TEST(container_rows)
     CHECK_INT(row.created_ns, 5);
 }
 
-TEST(addresses_go_with_network_and_owner)
+TEST(networks_have_unique_names_and_are_listed_by_them)
 {
     struct err e = {0};
     auto_arena struct arena a = ARENA_INIT;
-    struct address_rows rows;
+    struct network_rows rows;
     auto_db struct db *db = open_db(":memory:");
 
-    CHECK_OK(network_insert(db, &(struct network_row){S("n1"), S("bridge"), S("{}")}, &e));
-    CHECK_INT(network_insert(db, &(struct network_row){S("n2"), S("bridge"), S("{}")}, &e),
-              -EEXIST);
-    CHECK_OK(address_insert(db, "n1", "10.0.0.2", "c1", &e));
-    CHECK_INT(address_insert(db, "n1", "10.0.0.2", "c2", &e), -EEXIST);
-    CHECK_STR(e.msg, "address 10.0.0.2 is in use");
-    CHECK_INT(address_insert(db, "nope", "10.0.0.2", "c2", &e), -ENOLINK);
-    CHECK_OK(address_insert(db, "n1", "10.0.0.3", "c1", &e));
-    CHECK_OK(address_insert(db, "n1", "10.0.0.4", "c2", &e));
-    CHECK_INT(address_delete_owner(db, "c1", &e), 2);
-    CHECK_OK(address_list(db, "n1", &a, &rows, &e));
-    CHECK_INT(rows.n, 1);
-    CHECK_STR(rows.v[0].owner, "c2");
-    CHECK_INT(address_delete(db, "n1", "10.0.0.9", &e), 1);
+    CHECK_OK(network_insert(db, &(struct network_row){S("n1"), S("web"), S("{}")}, &e));
+    CHECK_OK(network_insert(db, &(struct network_row){S("n2"), S("db"), S("{}")}, &e));
+    CHECK_INT(network_insert(db, &(struct network_row){S("n3"), S("web"), S("{}")}, &e), -EEXIST);
+    CHECK_OK(network_set(db, "n1", "{\"a\":1}", &e));
+    CHECK_INT(network_set(db, "n3", "{}", &e), -ENOENT);
+    CHECK_OK(network_list(db, &a, &rows, &e));
+    CHECK_INT(rows.n, 2);
+    CHECK_STR(rows.v[0].name, "db");
+    CHECK_STR(rows.v[1].json, "{\"a\":1}");
     CHECK_INT(network_delete(db, "n1", &e), 0);
-    CHECK_OK(address_list(db, NULL, &a, &rows, &e));
-    CHECK_INT(rows.n, 0);
+    CHECK_INT(network_delete(db, "n1", &e), 1);
 }
 
 TEST(settings_are_set_and_forgotten)
