@@ -6,6 +6,7 @@
 #include "engine/engine-priv.h"
 
 #include <fcntl.h>
+#include <string.h>
 
 #include "base/auto.h"
 
@@ -34,7 +35,9 @@ int ctr_ask(struct container *c, const struct shim_req *req, int fd, struct shim
     if (r <= 0)
         return r < 0 ? r : 1;
     r = shim_call(run, req, fd, &a, &reply, err);
-    if (r == 0 && ret)
-        *ret = (struct shim_reply){.pid = reply.pid, .exited = reply.exited};
+    if (r == 0 && ret) {
+        *ret = (struct shim_reply){.pid = reply.pid, .exited = reply.exited, .nfds = reply.nfds};
+        memcpy(ret->fds, reply.fds, sizeof(ret->fds));
+    }
     return r;
 }

@@ -14,6 +14,13 @@ static const struct field proxy_fields[] = {
 };
 static const struct json_type proxy_type = JSON_TYPE("proxies", struct proxy_config, proxy_fields);
 
+static const struct field pool_fields[] = {
+    FIELD(struct address_pool, "base", F_STR, base, .flags = F_REQUIRED),
+    FIELD(struct address_pool, "size", F_I64, size, .flags = F_REQUIRED),
+};
+static const struct json_type pool_type =
+    JSON_TYPE("default-address-pools", struct address_pool, pool_fields);
+
 static const struct field fields[] = {
     FIELD(struct engine_config, "data-root", F_STR, data_root),
     FIELD(struct engine_config, "exec-root", F_STR, exec_root),
@@ -30,6 +37,8 @@ static const struct field fields[] = {
     FIELD(struct engine_config, "ip-forward", F_BOOL, ip_forward),
     FIELD(struct engine_config, "icc", F_BOOL, icc),
     FIELD(struct engine_config, "iptables", F_BOOL, iptables),
+    FIELD(struct engine_config, "default-address-pools", F_OBJV, default_address_pools,
+          .type = &pool_type),
     FIELD(struct engine_config, "ip", F_STR, ip),
     FIELD(struct engine_config, "init", F_BOOL, init),
     FIELD(struct engine_config, "init-path", F_STR, init_path),

@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "base/str.h"
+#include "wire/system.h"
 
 struct engine_config {
     char *data_root, *exec_root, *pidfile;
@@ -17,6 +18,8 @@ struct engine_config {
     char *bip;
     int64_t mtu;
     bool ip_masq, ip_forward, icc, iptables;
+    /* Subnets for networks that name none: all of Size bits within Base. */
+    VEC_OF(struct address_pool *) default_address_pools;
     char *ip; /* default host address for published ports */
     bool init;
     char *init_path;

@@ -200,8 +200,6 @@ static int check_modes(const struct host_config *h, struct err *err)
     if (h->links.n && !str_eq(h->network_mode, "bridge"))
         return err_invalid(err, "conflicting options: %s type networking can't be used with links",
                            h->network_mode);
-    if (h->links.n)
-        return err_as(err, ERR_NOT_IMPLEMENTED, ENOSYS, "links are not built yet");
     return 0;
 }
 
@@ -407,6 +405,8 @@ static int build(struct engine *e, struct container *c, const struct container_c
         r = check_host(c->host, err);
     if (r >= 0)
         r = not_the_image(ctr_volumes_plan(c, err), err);
+    if (r >= 0)
+        r = not_the_image(ctr_networks_init(c, req->networking_config, err), err);
     return r < 0 ? r : ctr_check_ports(e, c->config, c->host, err);
 }
 

@@ -2,18 +2,20 @@
  * The engine's own structs.
  *
  * Locks, in the order they are taken:
- *   container.op     one of start, remove, restart, rename at a time; held while they block
- *   container.freeze one freeze or thaw at a time; held while the kernel does it
- *   engine.lock      the table of containers and of execs; never held over I/O
- *   container.lock   the container's state; never held over anything that waits
- * The catalog and the bridge have locks of their own, below all of these.
+ *   nets.making      one network made or removed at a time; held while the kernel does it
+ *   container.op     one of start, remove, restart, rename, connect at a time; held while they
+ * block container.freeze one freeze or thaw at a time; held while the kernel does it container.ends
+ * its ends in networks change; an exit waits for it before it takes them all engine.lock      the
+ * table of containers and of execs; never held over I/O container.lock   the container's state;
+ * never held over anything that waits nets.lock        the table of networks The catalog, networks
+ * and the name server have locks of their own, below all of these.
  */
 #pragma once
 
 #include "engine/engine.h"
 #include "image/store.h"
 #include "kern/cgroup.h"
-#include "network/bridge.h"
+#include "engine/net-priv.h"
 #include "shim/client.h"
 #include "store/containers.h"
 #include "store/db.h"
@@ -38,14 +40,21 @@ struct ctr_state {
     char *error;
     int64_t started_ns, finished_ns;
     int64_t restart_count;
-    char *ip, *mac, *host_if;        /* while it runs on the bridge */
-    VEC_OF(struct ctr_port *) ports; /* while they are published */
+    VEC_OF(struct ctr_end_state *) ends; /* while it runs */
+    char *port_end;                      /* id of the end that the ports belong to */
+    VEC_OF(struct ctr_port *) ports;     /* while they are published */
+};
+
+/* An end in a network; addresses with their prefix. */
+struct ctr_end_state {
+    char *network, *id, *ifname, *ip, *ip6, *mac, *host_if;
 };
 
 /* A published port, as it really is. */
 struct ctr_port {
     char *host_ip, *proto;
     uint32_t host_port, port;
+    bool twin;
 };
 extern const struct json_type ctr_state_type;
 
@@ -66,7 +75,7 @@ struct watcher {
 struct container {
     unsigned refs; /* under engine.lock */
     struct engine *e;
-    pthread_mutex_t op, freeze, lock;
+    pthread_mutex_t op, freeze, ends, lock;
 
     /* Set once. */
     struct arena mem;
@@ -81,16 +90,15 @@ struct container {
     /* Under container.lock. */
     char *name; /* without "/"; in mem */
     struct host_config *host;
+    struct networking_config networks; /* wanted; keys are names; in mem */
     enum ctr_status status;
     int64_t pid, exit_code, started_ns, finished_ns, restart_count;
     bool paused, oom, manual_stop, restarting, auto_removing;
-    unsigned kept;  /* restarts by hand going on: its end does not remove it */
-    bool removed;   /* gone from table and catalog */
-    unsigned exits; /* how often it has exited: what "next exit" compares */
-    char *error;    /* heap */
-    struct endpoint ep;
-    struct publish *ports; /* heap */
-    size_t nports;
+    unsigned kept;                   /* restarts by hand going on: its end does not remove it */
+    bool removed;                    /* gone from table and catalog */
+    unsigned exits;                  /* how often it has exited: what "next exit" compares */
+    char *error;                     /* heap */
+    struct ctr_net net;              /* while it runs */
     int run_fd;                      /* shim's run directory while there is one, else -1 */
     int control;                     /* shim's control socket, else -1 */
     struct loop_source *control_src; /* holds a reference while it exists */
@@ -130,7 +138,7 @@ struct engine {
     struct db *db;
     struct image_store *images;
     struct registries *registries;
-    struct bridge *bridge; /* NULL with --bridge none */
+    struct nets nets;
     struct events *events;
     struct cgroup_host *cgroups;
     struct seccomp_cache *seccomp;
@@ -189,6 +197,9 @@ void ctr_diff_close(struct diff *d);
 int ctr_save_new(struct container *c, struct err *err) MUST;
 int ctr_save_state(struct container *c, struct err *err) MUST; /* lock held */
 int ctr_save_host(struct container *c, struct err *err) MUST;
+int ctr_save_networks(struct container *c, struct err *err) MUST; /* lock held */
+/** ctr_net_restore() - the ends and ports that an earlier daemon gave it. */
+int ctr_net_restore(struct container *c, const struct ctr_state *st, struct err *err) MUST;
 int ctr_load_all(struct engine *e, struct err *err) MUST;
 
 /* spec.c and its helpers: what a container is to the runtime */
@@ -241,33 +252,6 @@ int user_lookup(const struct container *c, const char *user, const struct strv *
 int seccomp_cache_open(int data_fd, struct seccomp_cache **ret, struct err *err) MUST;
 void seccomp_cache_free(struct seccomp_cache *sc);
 
-/* Docker's predefined networks have random ids; ours are the same on every machine. */
-#define NET_BRIDGE_ID "b71d6e0000000000000000000000000000000000000000000000000000000001"
-
-/* network.c */
-/** ctr_net_event() - "connect" or "disconnect" of its network. */
-void ctr_net_event(struct container *c, const char *action);
-/** net_id() - id of a network by its name, "" when there is none. */
-const char *net_id(const char *name);
-int ctr_net_join(struct container *c, struct arena *a, struct shim_net **ret, struct err *err) MUST;
-int ctr_net_publish(struct container *c, struct err *err) MUST;
-
-/* What a container holds of the network. It is taken out under the lock and given back without it,
- * since the packet filter takes its time. */
-struct ctr_net {
-    struct endpoint ep;
-    struct publish *ports; /* heap */
-    size_t nports;
-};
-struct ctr_net ctr_net_take(struct container *c); /* lock held */
-void ctr_net_release(struct engine *e, struct ctr_net *net);
-int ctr_net_restore(struct container *c, const struct ctr_state *st, struct err *err) MUST;
-void ctr_net_settings(struct container *c, struct arena *a, struct network_settings *ret);
-int ctr_net_files(struct container *c, struct err *err) MUST;
-bool ctr_on_bridge(const struct container *c);
-int ctr_check_ports(struct engine *e, const struct container_config *config,
-                    const struct host_config *host, struct err *err) MUST;
-
 /* start.c */
 int ctr_start_locked(struct container *c, struct err *err) MUST; /* op held */
 /** ctr_remove_failed() - after a start that failed: --rm means now; op held. */
@@ -281,7 +265,7 @@ int ctr_name_free(struct engine *e, const char *name, struct err *err) MUST;
 /**
  * ctr_ask() - one request to the container's shim; container.lock is not held
  * @fd: descriptor to pass, or -1; borrowed
- * @ret: "pid" and "exited" of the answer; may be NULL
+ * @ret: "pid", "exited" and descriptors of the answer; may be NULL
  * Return: 0; 1 there is no shim, or it has just ended; the shim's own error (-ESRCH: what was asked
  * about has ended), -ETIMEDOUT. Blocks as shim_call().
  */

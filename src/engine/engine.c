@@ -19,7 +19,6 @@
 #include "base/time.h"
 #include "store/settings.h"
 
-#define MAX_BRIDGES 100
 #define ENDINGS_WAIT_S 10
 
 static int open_dir(int at, const char *path, mode_t mode, int *ret, struct err *err)
@@ -89,49 +88,6 @@ static int open_identity(struct engine *e, struct err *err)
     return setting_set(e->db, "engine-id", e->id, err);
 }
 
-static int open_bridge(struct engine *e, const char *name, bool fresh, struct err *err)
-{
-    const struct engine_config *c = e->conf;
-    struct bridge_opts o = {.name = name,
-                            .bip = c->bip,
-                            .mtu = (int)c->mtu,
-                            .masquerade = c->ip_masq,
-                            .icc = c->icc,
-                            .forward = c->ip_forward,
-                            .fresh = fresh};
-
-    return bridge_open(&o, &e->bridge, err);
-}
-
-/* Daemons with different roots run beside each other: one without a name for its bridge keeps the
- * one that it had, and begins with the first that nobody uses. */
-static int open_some_bridge(struct engine *e, struct err *err)
-{
-    auto_arena struct arena a = ARENA_INIT;
-    char name[16];
-    char *had = NULL;
-    int r = setting_get(e->db, "bridge", &a, &had, err);
-
-    if (r < 0)
-        return r;
-    r = had ? open_bridge(e, had, false, err) : -EEXIST;
-    for (int i = 0; r == -EEXIST && i < MAX_BRIDGES; i++) {
-        err_clear(err);
-        (void)snprintf(name, sizeof(name), "cleat%d", i);
-        r = open_bridge(e, name, true, err);
-    }
-    if (r < 0 || (had && str_eq(had, bridge_name(e->bridge))))
-        return r;
-    return setting_set(e->db, "bridge", name, err);
-}
-
-static int open_network(struct engine *e, struct err *err)
-{
-    if (str_empty(e->conf->bridge))
-        return open_some_bridge(e, err);
-    return str_eq(e->conf->bridge, "none") ? 0 : open_bridge(e, e->conf->bridge, false, err);
-}
-
 /* A directory whose row never came, or whose row is gone: what a killed daemon left behind. */
 static void sweep_dir(struct engine *e, int fd, const char *what,
                       void (*sweep)(struct engine *e, const char *name))
@@ -193,13 +149,15 @@ static int bring_up(struct engine *e, struct err *err)
     if (r >= 0)
         r = open_cgroups(e, err);
     if (r >= 0)
-        r = open_network(e, err);
+        r = nets_open(e, err);
     if (r >= 0)
         r = img_seed(e, err);
     if (r >= 0)
         r = vol_load_all(e, err);
     if (r >= 0)
         r = ctr_load_all(e, err);
+    if (r >= 0)
+        r = nets_settle(e, err);
     if (r < 0)
         return r;
     engine_apparmor_open(e);
@@ -224,6 +182,8 @@ int engine_open(const struct engine_config *c, struct loop *loop, struct pool *p
     e->started_ns = now_ns();
     (void)pthread_mutex_init(&e->lock, NULL);
     (void)pthread_mutex_init(&e->volumes_lock, NULL);
+    (void)pthread_mutex_init(&e->nets.lock, NULL);
+    (void)pthread_mutex_init(&e->nets.making, NULL);
     (void)pthread_cond_init(&e->quiet, NULL);
     int r = bring_up(e, err);
     if (r < 0) {
@@ -310,21 +270,17 @@ static bool any_running(struct engine *e)
 
 void engine_free(struct engine *e)
 {
-    struct err err = {0};
-
     if (!e)
         return;
     wait_jobs(e);
     loop_drain(e->loop); /* the last of a container may have been let go behind the loop's back */
     e->closing = true;
-    /* The bridge is for running containers; without any it goes with us. */
-    if (e->bridge && !any_running(e) && bridge_remove(e->bridge, &err) < 0)
-        log_warn("%s", err.msg);
+    bool any = any_running(e);
     while (e->containers) {
         ctr_unwatch_shim(e->containers);
         ctr_unlink(e->containers);
     }
-    bridge_free(e->bridge);
+    nets_close(e, !any); /* links and rules are for running containers */
     cgroup_host_free(e->cgroups);
     seccomp_cache_free(e->seccomp);
     registries_free(e->registries);

@@ -205,9 +205,20 @@ int net_list(struct engine *e, const struct filters *f, struct arena *a, struct 
              struct err *err) MUST;
 int net_inspect(struct engine *e, const char *name, struct arena *a, struct network_inspect **ret,
                 struct err *err) MUST;
-int net_prune(struct engine *e, const struct filters *f, struct network_prune_response *ret,
-              struct err *err) MUST;
+int net_prune(struct engine *e, const struct filters *f, struct arena *a,
+              struct network_prune_response *ret, struct err *err) MUST;
+/** net_remove() - -EBUSY (denied) while a running container has an end in it. */
 int net_remove(struct engine *e, const char *name, struct err *err) MUST;
+/** net_create() - Return: 0 with *ret in @a; conflict when the name is taken; nothing half made. */
+int net_create(struct engine *e, const struct network_create_request *rq, struct arena *a,
+               struct network_create_response *ret, struct err *err) MUST;
+/** net_connect() - give a container an end in a network, now if it runs, else when it starts.
+ * @s: NULL for nothing special. */
+int net_connect(struct engine *e, const char *network, const char *container,
+                const struct endpoint_settings *s, struct err *err) MUST;
+/** net_disconnect() - @force: a container that is not there is no error. */
+int net_disconnect(struct engine *e, const char *network, const char *container, bool force,
+                   struct err *err) MUST;
 
 /* ---- volumes ---- */
 

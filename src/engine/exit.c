@@ -70,6 +70,7 @@ static void record_exit(struct container *c, int code, bool oom, int64_t at_ns)
 {
     struct err err = {0};
 
+    (void)pthread_mutex_lock(&c->ends);
     (void)pthread_mutex_lock(&c->lock);
     c->status = CTR_EXITED;
     c->paused = false;
@@ -84,7 +85,8 @@ static void record_exit(struct container *c, int code, bool oom, int64_t at_ns)
     if (ctr_save_state(c, &err) < 0)
         log_error("container %s: %s", c->id, err.msg);
     (void)pthread_mutex_unlock(&c->lock);
-    ctr_net_release(c->e, &net);
+    ctr_net_release(c, &net);
+    (void)pthread_mutex_unlock(&c->ends);
 }
 
 /* The run directory tells which cgroup, also when the container itself is forgotten. */

@@ -319,7 +319,15 @@ static bool match_ancestor(const struct list_ctx *x, const struct container *c)
 
 static bool match_network(const struct container *c, const struct filters *f)
 {
-    return filters_exact(f, "network", c->host->network_mode);
+    bool found = !filters_get(f, "network");
+
+    for (size_t i = 0; !found && i < c->networks.endpoints.n; i++) {
+        struct net *n = net_get(c->e, c->networks.endpoints.v[i].key, NULL);
+        found = filters_exact(f, "network", c->networks.endpoints.v[i].key) ||
+                (n && filters_prefix(f, "network", n->rec.net.id));
+        net_put(c->e, n);
+    }
+    return found;
 }
 
 static bool match_mount(const struct container_summary *s, const struct filters *f)

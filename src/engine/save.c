@@ -21,8 +21,20 @@ static const struct field port_fields[] = {
     FIELD(struct ctr_port, "proto", F_STR, proto),
     FIELD(struct ctr_port, "host_port", F_U32, host_port),
     FIELD(struct ctr_port, "port", F_U32, port),
+    FIELD(struct ctr_port, "twin", F_BOOL, twin, .flags = F_OMIT),
 };
 static const struct json_type port_type = JSON_TYPE("Port", struct ctr_port, port_fields);
+
+static const struct field end_fields[] = {
+    FIELD(struct ctr_end_state, "network", F_STR, network, .flags = F_REQUIRED),
+    FIELD(struct ctr_end_state, "id", F_STR, id, .flags = F_REQUIRED),
+    FIELD(struct ctr_end_state, "ifname", F_STR, ifname),
+    FIELD(struct ctr_end_state, "ip", F_STR, ip, .flags = F_OMIT),
+    FIELD(struct ctr_end_state, "ip6", F_STR, ip6, .flags = F_OMIT),
+    FIELD(struct ctr_end_state, "mac", F_STR, mac),
+    FIELD(struct ctr_end_state, "host_if", F_STR, host_if, .flags = F_OMIT),
+};
+static const struct json_type end_type = JSON_TYPE("End", struct ctr_end_state, end_fields);
 
 static const struct field state_fields[] = {
     FIELD(struct ctr_state, "status", F_STR, status, .flags = F_REQUIRED),
@@ -35,31 +47,46 @@ static const struct field state_fields[] = {
     FIELD(struct ctr_state, "started_ns", F_I64, started_ns, .flags = F_OMIT),
     FIELD(struct ctr_state, "finished_ns", F_I64, finished_ns, .flags = F_OMIT),
     FIELD(struct ctr_state, "restart_count", F_I64, restart_count, .flags = F_OMIT),
-    FIELD(struct ctr_state, "ip", F_STR, ip, .flags = F_OMIT),
-    FIELD(struct ctr_state, "mac", F_STR, mac, .flags = F_OMIT),
-    FIELD(struct ctr_state, "host_if", F_STR, host_if, .flags = F_OMIT),
+    FIELD(struct ctr_state, "ends", F_OBJV, ends, .flags = F_OMIT, .type = &end_type),
+    FIELD(struct ctr_state, "port_end", F_STR, port_end, .flags = F_OMIT),
     FIELD(struct ctr_state, "ports", F_OBJV, ports, .flags = F_OMIT, .type = &port_type),
 };
 const struct json_type ctr_state_type = JSON_TYPE("State", struct ctr_state, state_fields);
 
 static const char *const words[] = {"created", "running", "exited", "removing", "dead"};
 
+static char *cidr(const struct ip *ip, struct arena *a)
+{
+    char text[IP_TEXT];
+
+    return ip->family ? arena_strdup(a, ip_format_cidr(ip, text)) : NULL;
+}
+
 static void put_network(const struct container *c, struct arena *a, struct ctr_state *st)
 {
-    char text[INET6_ADDRSTRLEN];
+    char text[IP_TEXT];
 
-    if (c->ep.ip.family == 0)
-        return;
-    st->ip = arena_printf(a, "%s/%d", ip_format(&c->ep.ip, text), c->ep.ip.prefix);
-    st->mac = arena_strdup(a, c->ep.mac);
-    st->host_if = arena_strdup(a, c->ep.host_if);
-    for (size_t i = 0; i < c->nports; i++) {
+    for (size_t i = 0; i < c->net.nends; i++) {
+        const struct ctr_end *end = &c->net.ends[i];
+        struct ctr_end_state *s = arena_new(a, struct ctr_end_state);
+        *s = (struct ctr_end_state){.network = end->net->rec.net.id,
+                                    .id = (char *)end->id,
+                                    .ifname = (char *)end->ifname,
+                                    .ip = cidr(&end->ep.ip, a),
+                                    .ip6 = cidr(&end->ep.ip6, a),
+                                    .mac = (char *)end->ep.mac,
+                                    .host_if = (char *)end->ep.host_if};
+        arena_push(a, st->ends) = s;
+    }
+    st->port_end = (char *)c->net.port_end;
+    for (size_t i = 0; i < c->net.nports; i++) {
         struct ctr_port *p = arena_new(a, struct ctr_port);
-        const struct publish *pub = &c->ports[i];
+        const struct publish *pub = &c->net.ports[i];
         p->host_ip = pub->host.family ? arena_strdup(a, ip_format(&pub->host, text)) : NULL;
         p->proto = arena_strdup(a, pub->proto);
         p->host_port = pub->host_port;
         p->port = pub->port;
+        p->twin = pub->twin;
         arena_push(a, st->ports) = p;
     }
 }
@@ -100,6 +127,7 @@ int ctr_save_new(struct container *c, struct err *err)
                                 .image = c->image_id,
                                 .config = encode(&container_config_type, c->config, &a),
                                 .host_config = encode(&host_config_type, c->host, &a),
+                                .network = encode(&networking_config_type, &c->networks, &a),
                                 .state = state_json(c, &a),
                                 .rest = ctr_volumes_json(c, &a)};
 
@@ -131,7 +159,81 @@ int ctr_save_host(struct container *c, struct err *err)
     return container_set_host_config(c->e->db, c->id, encode(&host_config_type, c->host, &a), err);
 }
 
+int ctr_save_networks(struct container *c, struct err *err)
+{
+    auto_arena struct arena a = ARENA_INIT;
+
+    return container_set_network(c->e->db, c->id, encode(&networking_config_type, &c->networks, &a),
+                                 err);
+}
+
 /* ---- reading back ---- */
+
+static int restore_end(struct container *c, const struct ctr_end_state *s, struct err *err)
+{
+    struct ctr_end end = {.net = net_hold_end(c->e, s->network, err)};
+    int r = end.net ? 0 : err_code(err);
+
+    if (r >= 0 && !end.net->links)
+        r = err_no(err, ENODEV, "network %s could not be set up", end.net->rec.net.name);
+    (void)snprintf(end.id, sizeof(end.id), "%s", s->id);
+    (void)snprintf(end.ifname, sizeof(end.ifname), "%s", str_or(s->ifname, ""));
+    (void)snprintf(end.ep.mac, sizeof(end.ep.mac), "%s", str_or(s->mac, ""));
+    (void)snprintf(end.ep.host_if, sizeof(end.ep.host_if), "%s", str_or(s->host_if, ""));
+    if (r >= 0 && !str_empty(s->ip) && ip_parse(s->ip, &end.ep.ip) < 0)
+        r = err_invalid(err, "bad address %s in the catalog", s->ip);
+    if (r >= 0 && !str_empty(s->ip6) && ip_parse(s->ip6, &end.ep.ip6) < 0)
+        r = err_invalid(err, "bad address %s in the catalog", s->ip6);
+    if (r >= 0)
+        r = network_rejoin(end.net->links, &end.ep, err);
+    if (r < 0) {
+        if (end.net)
+            net_put_end(c->e, end.net);
+        return r;
+    }
+    ctr_end_add(c, &end);
+    end_names_add(c, &end);
+    return 0;
+}
+
+static int restore_port(const struct ctr_port *p, struct publish *ret, struct err *err)
+{
+    *ret = (struct publish){.proto = port_proto(str_or(p->proto, "")),
+                            .port = (uint16_t)p->port,
+                            .host_port = (uint16_t)p->host_port,
+                            .twin = p->twin,
+                            .reserved = -1};
+    if (!ret->proto || (!str_empty(p->host_ip) && ip_parse(p->host_ip, &ret->host) < 0))
+        return err_invalid(err, "bad port in the catalog");
+    return 0;
+}
+
+int ctr_net_restore(struct container *c, const struct ctr_state *st, struct err *err)
+{
+    struct ctr_end *end = NULL;
+    int r = 0;
+
+    for (size_t i = 0; r >= 0 && i < st->ends.n; i++)
+        r = restore_end(c, st->ends.v[i], err);
+    for (size_t i = 0; i < c->net.nends; i++)
+        if (str_eq(c->net.ends[i].id, st->port_end))
+            end = &c->net.ends[i];
+    if (r < 0 || !end || st->ports.n == 0)
+        return r;
+    struct publish *ports = xcalloc(st->ports.n, sizeof(*ports));
+    for (size_t i = 0; r >= 0 && i < st->ports.n; i++)
+        r = restore_port(st->ports.v[i], &ports[i], err);
+    if (r >= 0)
+        r = network_publish(end->net->links, &end->ep, ports, st->ports.n, c->name, err);
+    if (r < 0) {
+        free(ports);
+        return r;
+    }
+    c->net.ports = ports;
+    c->net.nports = st->ports.n;
+    memcpy(c->net.port_end, end->id, sizeof(end->id));
+    return 0;
+}
 
 static enum ctr_status status_of(const char *word)
 {
@@ -171,6 +273,9 @@ static int decode_row(struct container *c, const struct container_row *row, stru
     if (r >= 0)
         r = json_decode(&host_config_type, row->host_config, strlen(row->host_config), a, c->host,
                         0, err);
+    if (r >= 0 && row->network)
+        r = json_decode(&networking_config_type, row->network, strlen(row->network), a,
+                        &c->networks, 0, err);
     if (r >= 0)
         r = ctr_volumes_read(c, row->rest, err);
     if (r >= 0)

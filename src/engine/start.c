@@ -245,7 +245,7 @@ static int fill_plan(struct container *c, struct arena *a, struct shim_plan *pla
     if (r >= 0)
         r = ctr_volumes_make(c, false, err);
     if (r >= 0)
-        r = ctr_net_join(c, a, &plan->net, err);
+        r = ctr_net_join(c, a, plan, err);
     if (r >= 0)
         r = ctr_net_files(c, err);
     if (r >= 0)
@@ -284,7 +284,7 @@ static int follow_shim(struct container *c, const struct shim_plan *plan, int co
                        struct arena *a, struct shim_event *ev, struct err *err)
 {
     FAIL_POINT("container.start.spawned", err);
-    int r = plan->net && plan->net->go ? go(c, control, err) : 0;
+    int r = plan->go ? go(c, control, err) : 0;
 
     return r < 0 ? r : first_event(control, a, ev, err);
 }
@@ -366,7 +366,7 @@ static void set_failed(struct container *c, int r, const struct err *err)
     if (ctr_save_state(c, &ignored) < 0)
         log_error("container %s: %s", c->id, ignored.msg);
     (void)pthread_mutex_unlock(&c->lock);
-    ctr_net_release(c->e, &net);
+    ctr_net_release(c, &net);
     ctr_drop_waiting(c);
     engine_sweep_run(c->e, c->id);
     (void)pthread_mutex_lock(&c->lock);
@@ -398,6 +398,7 @@ static void attach_late(struct container *c, struct waiting_client *late)
 static int started(struct container *c, const struct shim_event *ev, struct err *err)
 {
     struct shim_req req = {.op = "kill", .signal = SIGKILL};
+    struct err names = {0};
 
     (void)pthread_mutex_lock(&c->lock);
     set_running(c, ev);
@@ -407,6 +408,8 @@ static int started(struct container *c, const struct shim_event *ev, struct err 
     ctr_changed(c);
     (void)pthread_mutex_unlock(&c->lock);
     attach_late(c, late);
+    if (r >= 0 && ctr_net_started(c, &names) < 0) /* it runs, if without names of others */
+        log_error("container %s: %s", c->id, names.msg);
     ctr_volume_events(c, "mount");
     ctr_net_event(c, "connect");
     ctr_event(c, "start", NULL);

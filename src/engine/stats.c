@@ -13,7 +13,8 @@
 #include "base/auto.h"
 #include "base/io.h"
 #include "base/time.h"
-#include "kern/rtnl.h"
+
+#define NET_DEV_MAX (1U << 20)
 
 /* All CPUs of the machine together: the first line of /proc/stat. */
 static uint64_t system_cpu_ns(void)
@@ -95,25 +96,40 @@ static void put_io(const struct cgroup_stats *cg, struct arena *a, struct blkio_
     put_io_list(&cg->io.sectors, a, &out->sectors);
 }
 
-/* The host's end of the pair counts the other way round: what it sent, the container received. */
-static void put_network(const char *host_if, struct arena *a, struct container_stats *ret)
+/* One line of /proc/PID/net/dev: "  eth0: bytes packets errs drop fifo frame compressed multicast",
+ * then the same for what was sent. */
+static void put_interface(const char *line, struct arena *a, struct container_stats *ret)
 {
-    struct rtnl_stats s;
-    auto_close int nl = *host_if ? rtnl_open(NULL) : -1;
+    struct network_stats v = {0};
+    unsigned long long rx[4], tx[4];
+    char name[IFNAMSIZ + 1];
 
-    if (nl < 0 || rtnl_link_stats(nl, host_if, &s, NULL) < 0)
+    if (sscanf(line, " %16[^: ]: %llu %llu %llu %llu %*u %*u %*u %*u %llu %llu %llu %llu", name,
+               &rx[0], &rx[1], &rx[2], &rx[3], &tx[0], &tx[1], &tx[2], &tx[3]) != 9 ||
+        strcmp(name, "lo") == 0)
         return;
-    struct network_stats *n = arena_new(a, struct network_stats);
-    *n = (struct network_stats){.rx_bytes = s.tx_bytes,
-                                .rx_packets = s.tx_packets,
-                                .rx_errors = s.tx_errors,
-                                .rx_dropped = s.tx_dropped,
-                                .tx_bytes = s.rx_bytes,
-                                .tx_packets = s.rx_packets,
-                                .tx_errors = s.rx_errors,
-                                .tx_dropped = s.rx_dropped};
-    arena_push(a, ret->networks).key = arena_strdup(a, "eth0");
-    ret->networks.v[ret->networks.n - 1].val = n;
+    v = (struct network_stats){.rx_bytes = rx[0],
+                               .rx_packets = rx[1],
+                               .rx_errors = rx[2],
+                               .rx_dropped = rx[3],
+                               .tx_bytes = tx[0],
+                               .tx_packets = tx[1],
+                               .tx_errors = tx[2],
+                               .tx_dropped = tx[3]};
+    arena_push(a, ret->networks).key = arena_strdup(a, name);
+    ret->networks.v[ret->networks.n - 1].val = arena_memdup(a, &v, sizeof(v));
+}
+
+static void put_networks(int64_t pid, struct arena *a, struct container_stats *ret)
+{
+    auto_buf struct buf text = BUF_INIT;
+    char *path = arena_printf(a, "/proc/%lld/net/dev", (long long)pid);
+
+    if (read_file_at(AT_FDCWD, path, NET_DEV_MAX, &text, NULL) < 0)
+        return; /* it has just ended */
+    struct strv lines = str_split(a, buf_str(&text), '\n');
+    for (size_t i = 2; i < lines.n; i++) /* behind two lines of headings */
+        put_interface(lines.v[i], a, ret);
 }
 
 int ctr_stats(struct engine *e, const char *id, struct arena *a, struct container_stats *ret,
@@ -122,7 +138,7 @@ int ctr_stats(struct engine *e, const char *id, struct arena *a, struct containe
     auto_ctr struct container *c = ctr_find(e, id, err);
     struct cgroup_stats cg = {0};
     struct cgroup *group = NULL;
-    char when[TIME_TEXT], host_if[IFNAMSIZ];
+    char when[TIME_TEXT];
 
     if (!c)
         return err_code(err);
@@ -132,7 +148,7 @@ int ctr_stats(struct engine *e, const char *id, struct arena *a, struct containe
                                     .preread = arena_strdup(a, TIME_ZERO_TEXT)};
     (void)pthread_mutex_lock(&c->lock);
     bool running = ctr_running(c);
-    memcpy(host_if, c->ep.host_if, sizeof(host_if));
+    int64_t pid = c->net.nends ? c->pid : 0;
     (void)pthread_mutex_unlock(&c->lock);
     if (!running)
         return 0;
@@ -148,6 +164,7 @@ int ctr_stats(struct engine *e, const char *id, struct arena *a, struct containe
     put_io(&cg, a, &ret->blkio);
     ret->pids.current = cg.pids.current;
     ret->pids.limit = cg.pids.limit;
-    put_network(host_if, a, ret);
+    if (pid)
+        put_networks(pid, a, ret);
     return 0;
 }

@@ -25,6 +25,7 @@ struct container *ctr_new(struct engine *e, const char *id)
     (void)pthread_mutexattr_init(&attr);
     (void)pthread_mutex_init(&c->op, &attr);
     (void)pthread_mutex_init(&c->freeze, &attr);
+    (void)pthread_mutex_init(&c->ends, NULL);
     (void)pthread_mutex_init(&c->lock, &attr);
     (void)pthread_mutexattr_destroy(&attr);
     memcpy(c->id, id, sizeof(c->id));
@@ -44,10 +45,11 @@ static void ctr_free(void *arg)
     close_fd(&c->run_fd);
     close_fd(&c->data_fd);
     free(c->error);
-    free(c->ports);
+
     arena_done(&c->mem);
     (void)pthread_mutex_destroy(&c->op);
     (void)pthread_mutex_destroy(&c->freeze);
+    (void)pthread_mutex_destroy(&c->ends);
     (void)pthread_mutex_destroy(&c->lock);
     free(c);
 }

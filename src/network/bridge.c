@@ -1,50 +1,46 @@
-#include "network/bridge.h"
+/*
+ * The bridge driver: a bridge on the host with the gateway's address, which routes, filters and
+ * translates. A bridge is found again by its name; everything is made so that doing it twice is
+ * the same as once.
+ */
+#include "network/network-priv.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/auto.h"
+#include "base/buf.h"
 #include "base/failpoint.h"
 #include "base/io.h"
-#include "base/log.h"
 #include "base/mem.h"
-#include "base/rand.h"
-
-/* Docker's range for ports that nobody named; the kernel's own ephemeral range. */
-#define PORT_FIRST 32768
-#define PORT_LAST 60999
+#include "kern/rtnl.h"
 
 /* Which daemon has which bridge: a locked file each, named after network namespace and link. It is
  * no daemon's root, since daemons with different roots are who must not meet. */
 #define CLAIMS_DIR "/run/cleat/bridges"
 
-struct bridge {
-    char name[IFNAMSIZ];
-    int claim; /* locked file while the bridge is ours */
-    int index, mtu;
-    struct ip gateway, subnet;
-    pthread_mutex_t lock; /* pool, next_port, held */
-    struct addr_pool *pool;
-    uint16_t next_port;
-    struct firewall *fw;
-    struct {
-        struct publish *v; /* heap: what we hold, to tell our own ports from foreign ones */
-        size_t n;
-    } held;
-};
+static int check(const struct network_conf *c, struct err *err)
+{
+    size_t v4 = 0, v6 = 0;
 
-/* One bridge, one daemon: another one would replace our packet filter and delete the link when it
+    for (size_t i = 0; i < c->nsubnets; i++)
+        *(c->subnets[i].subnet.family == AF_INET ? &v4 : &v6) += 1;
+    if (v4 > 1 || v6 > 1)
+        return err_as(err, ERR_DENIED, EINVAL,
+                      "a network of the bridge driver has one subnet of each family");
+    if ((c->opts.mode4 == GATEWAY_ISOLATED || c->opts.mode6 == GATEWAY_ISOLATED) && !c->internal)
+        return err_invalid(err, "gateway mode 'isolated' can only be used for an internal network");
+    return 0;
+}
+
+/* One bridge, one daemon: another one would change our packet filter and delete the link when it
  * stops. The file stays when we go; removing it would race with the next one's open. */
-static int claim(struct bridge *b, struct err *err)
+static int claim(struct network *n, struct err *err)
 {
     struct stat ns;
     int r = mkdir_p_at(AT_FDCWD, CLAIMS_DIR, 0700, err);
@@ -53,13 +49,13 @@ static int claim(struct bridge *b, struct err *err)
         return r;
     if (stat("/proc/thread-self/ns/net", &ns) < 0)
         return err_sys(err, "network namespace");
-    auto_free char *path = xasprintf("%s/%ju-%s", CLAIMS_DIR, (uintmax_t)ns.st_ino, b->name);
-    b->claim = lock_file_at(AT_FDCWD, path, 0600, err);
-    if (b->claim == -EAGAIN) {
+    auto_free char *path = xasprintf("%s/%ju-%s", CLAIMS_DIR, (uintmax_t)ns.st_ino, n->link);
+    n->claim = lock_file_at(AT_FDCWD, path, 0600, err);
+    if (n->claim == -EAGAIN) {
         err_clear(err);
-        return err_conflict(err, "in use by another daemon; choose another one with --bridge");
+        return err_conflict(err, "in use by another daemon; choose another name");
     }
-    return b->claim;
+    return n->claim < 0 ? n->claim : 0;
 }
 
 struct link_addr {
@@ -77,50 +73,35 @@ static int find_addr(void *arg, int ifindex, const struct ip *ip)
     return 1;
 }
 
-/* The address the bridge shall have: as told, as it has, or the first of a free subnet. */
-static int pick_gateway(struct bridge *b, const struct bridge_opts *o, struct err *err)
+int bridge_exists(const char *name, struct err *err)
 {
-    struct link_addr have = {.index = b->index};
-    int r;
+    struct err missing = {0};
+    auto_close int nl = rtnl_open(err);
 
-    if (!str_empty(o->bip)) {
-        if (ip_parse(o->bip, &b->gateway) < 0 || b->gateway.family != AF_INET)
-            return err_invalid(err, "invalid bip \"%s\"", o->bip);
-        return 0;
-    }
-    r = b->index > 0 ? rtnl_addr_each(find_addr, &have, err) : 0;
-    if (r < 0)
-        return r;
-    if (r > 0) {
-        b->gateway = have.ip;
-        return 0;
-    }
-    r = addr_find_subnet(&b->subnet, err);
-    if (r < 0)
-        return r;
-    b->gateway = ip_from_u32(ip_to_u32(&b->subnet) + 1, b->subnet.prefix);
-    return 0;
+    return nl < 0 ? nl : rtnl_link_index(nl, name, &missing) > 0;
 }
 
-static int set_up_link(struct bridge *b, const struct bridge_opts *o, struct err *err)
+int bridge_address(const char *name, struct ip *ret, struct err *err)
 {
-    auto_close int nl = rtnl_open(err);
     struct err missing = {0};
+    auto_close int nl = rtnl_open(err);
 
     if (nl < 0)
         return nl;
-    b->index = rtnl_link_index(nl, b->name, &missing);
-    if (b->index > 0 && o->fresh)
-        return err_conflict(err, "there is such a link already");
-    int r = pick_gateway(b, o, err);
-    if (r >= 0 && b->index < 0) {
-        r = rtnl_bridge_add(nl, b->name, b->mtu, err);
-        if (r >= 0)
-            r = b->index = rtnl_link_index(nl, b->name, err);
-    }
-    if (r >= 0)
-        r = rtnl_addr_add(nl, b->index, &b->gateway, err);
-    return r < 0 ? r : rtnl_link_up(nl, b->index, err);
+    struct link_addr have = {.index = rtnl_link_index(nl, name, &missing)};
+    int r = have.index > 0 ? rtnl_addr_each(find_addr, &have, err) : 0;
+    if (r > 0)
+        *ret = have.ip;
+    return r;
+}
+
+/* The host's own address on the bridge: the gateway, where it shall be one. */
+static bool has_address(const struct network *n, const struct net_pool *p)
+{
+    bool v4 = p->gateway.family == AF_INET;
+    enum gateway_mode mode = v4 ? n->opts.mode4 : n->opts.mode6;
+
+    return p->gateway.family && mode != GATEWAY_ISOLATED && !(v4 && n->opts.inhibit_ipv4);
 }
 
 static int set_sysctl(const char *name, const char *value, struct err *err)
@@ -136,295 +117,159 @@ static int set_sysctl(const char *name, const char *value, struct err *err)
                : write_value_at(AT_FDCWD, path, value, err);
 }
 
-static int set_sysctls(const struct bridge *b, const struct bridge_opts *o, struct err *err)
+/* Published ports on 127.0.0.1 are routed onto the bridge; router advertisements of containers are
+ * not listened to. */
+static int set_sysctls(const struct network *n, struct err *err)
 {
-    auto_free char *localnet = xasprintf("net/ipv4/conf/%s/route_localnet", b->name);
+    bool v6 = network_subnet(n, AF_INET6).family != 0;
+    auto_free char *localnet = xasprintf("net/ipv4/conf/%s/route_localnet", n->link);
+    auto_free char *disable6 = xasprintf("net/ipv6/conf/%s/disable_ipv6", n->link);
+    auto_free char *accept_ra = xasprintf("net/ipv6/conf/%s/accept_ra", n->link);
     int r = set_sysctl(localnet, "1", err);
 
-    return r < 0 || !o->forward ? r : set_sysctl("net/ipv4/ip_forward", "1", err);
+    if (r >= 0 && n->host->forward)
+        r = set_sysctl("net/ipv4/ip_forward", "1", err);
+    if (r < 0 || !v6)
+        return r;
+    r = set_sysctl(disable6, "0", err);
+    if (r >= 0)
+        r = set_sysctl(accept_ra, "0", err);
+    if (r >= 0 && n->host->forward)
+        r = set_sysctl("net/ipv6/conf/all/forwarding", "1", err);
+    return r;
 }
 
-int bridge_open(const struct bridge_opts *o, struct bridge **ret, struct err *err)
+/* A bridge takes the lowest address of its ports, and changes it as they come and go, unless it has
+ * been given one. From the id: the same after a restart. */
+static void choose_mac(const struct network *n, uint8_t mac[6])
 {
-    struct bridge *b = xnew(struct bridge);
+    unsigned b[4] = {0};
 
-    (void)pthread_mutex_init(&b->lock, NULL);
-    (void)snprintf(b->name, sizeof(b->name), "%s", o->name);
-    b->claim = -1;
-    b->mtu = o->mtu ? o->mtu : 1500;
-    b->next_port = PORT_FIRST;
-    int r = claim(b, err);
+    (void)sscanf(n->id, "%2x%2x%2x%2x", &b[0], &b[1], &b[2], &b[3]);
+    mac[0] = 0x02;
+    mac[1] = 0x42;
+    for (int i = 0; i < 4; i++)
+        mac[i + 2] = (uint8_t)b[i];
+}
+
+static int make_link(struct network *n, int nl, struct err *err)
+{
+    uint8_t mac[6];
+
+    FAIL_POINT("network.bridge.make", err);
+    int r = rtnl_bridge_add(nl, n->link, n->opts.mtu, err);
     if (r >= 0)
-        r = set_up_link(b, o, err);
-    b->subnet =
-        ip_from_u32(ip_to_u32(&b->gateway) & ~(UINT32_MAX >> b->gateway.prefix), b->gateway.prefix);
-    if (r >= 0)
-        r = addr_pool_new(&b->subnet, &b->pool, err);
-    if (r >= 0)
-        r = addr_pool_take_this(b->pool, &b->gateway, err);
-    if (r >= 0)
-        r = set_sysctls(b, o, err);
-    if (r >= 0)
-        r = fw_open(b->name, &b->subnet, o->masquerade, o->icc, &b->fw, err);
-    if (r < 0) {
-        bridge_free(b);
-        return err_wrap(err, r, "bridge %s", o->name);
+        r = n->index = rtnl_link_index(nl, n->link, err);
+    choose_mac(n, mac);
+    return r < 0 ? r : rtnl_link_set_mac(nl, n->index, mac, err);
+}
+
+static int set_addresses(const struct network *n, int nl, struct err *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; r >= 0 && i < n->npools; i++) {
+        struct ip ip = n->pools[i].gateway;
+        ip.prefix = n->pools[i].subnet.prefix;
+        if (has_address(n, &n->pools[i]))
+            r = rtnl_addr_add(nl, n->index, &ip, err);
     }
-    *ret = b;
-    return 0;
+    return r < 0 ? r : rtnl_link_up(nl, n->index, err);
 }
 
-void bridge_free(struct bridge *b)
+/* Return: 1 made, 0 it was there. */
+static int set_up_link(struct network *n, bool fresh, struct err *err)
 {
-    if (!b)
-        return;
-    fw_free(b->fw);
-    addr_pool_free(b->pool);
-    free(b->held.v);
-    close_fd(&b->claim);
-    (void)pthread_mutex_destroy(&b->lock);
-    free(b);
+    struct err missing = {0};
+    auto_close int nl = rtnl_open(err);
+    int made = 0, r;
+
+    if (nl < 0)
+        return nl;
+    n->index = rtnl_link_index(nl, n->link, &missing);
+    if (n->index > 0 && fresh)
+        return err_conflict(err, "there is such a link already");
+    if (n->index <= 0) {
+        made = 1;
+        r = n->given ? err_no(err, n->index, "find the given link") : make_link(n, nl, err);
+        if (r < 0)
+            return r;
+    }
+    r = set_sysctls(n, err);
+    if (r >= 0)
+        r = set_addresses(n, nl, err);
+    if (r < 0 && made)
+        (void)!rtnl_link_del(nl, n->link, NULL);
+    return r < 0 ? r : made;
 }
 
-int bridge_remove(struct bridge *b, struct err *err)
+static int open_bridge(struct network *n, const struct network_conf *c, struct err *err)
+{
+    if (*c->opts.bridge)
+        (void)snprintf(n->link, sizeof(n->link), "%s", c->opts.bridge);
+    else
+        (void)snprintf(n->link, sizeof(n->link), "br-%.12s", c->id);
+    int r = claim(n, err);
+    if (r >= 0)
+        r = set_up_link(n, c->fresh, err);
+    n->fw = (struct fw_net){.bridge = n->link,
+                            .subnets = {network_subnet(n, AF_INET), network_subnet(n, AF_INET6)},
+                            .masquerade = n->opts.masquerade,
+                            .masquerade4 = n->opts.snat4,
+                            .icc = n->opts.icc,
+                            .internal = n->internal};
+    if (r >= 0) {
+        int made = r;
+        r = fw_net_add(n->host->fw, &n->fw, err);
+        auto_close int nl = r < 0 && made ? rtnl_open(NULL) : -1;
+        if (nl >= 0)
+            (void)!rtnl_link_del(nl, n->link, NULL);
+    }
+    return r < 0 ? err_wrap(err, r, "bridge %s", n->link) : 0;
+}
+
+static int remove_bridge(struct network *n, struct err *err)
 {
     auto_close int nl = rtnl_open(err);
-    int r = nl < 0 ? nl : fw_remove(b->fw, err);
+    int r = nl < 0 ? nl : n->given ? 0 : rtnl_link_del(nl, n->link, err);
 
-    return r < 0 ? r : rtnl_link_del(nl, b->name, err);
+    return r < 0 ? r : fw_net_del(n->host->fw, &n->fw, err);
 }
 
-const char *bridge_name(const struct bridge *b)
+/* Somebody has deleted the bridge, taken it down, renamed it or changed its addresses. */
+static int heal(struct network *n, struct err *err)
 {
-    return b->name;
-}
+    char name[IFNAMSIZ] = "";
+    struct err gone = {0};
+    auto_close int nl = rtnl_open(err);
 
-int bridge_index(const struct bridge *b)
-{
-    return b->index;
-}
-
-int bridge_mtu(const struct bridge *b)
-{
-    return b->mtu;
-}
-
-struct ip bridge_gateway(const struct bridge *b)
-{
-    return b->gateway;
-}
-
-struct ip bridge_subnet(const struct bridge *b)
-{
-    return b->subnet;
-}
-
-/* ---- endpoints ---- */
-
-int bridge_join(struct bridge *b, const struct ip *want, struct endpoint *ret, struct err *err)
-{
-    struct endpoint ep = {0};
-    char suffix[8];
-    int r;
-
-    (void)pthread_mutex_lock(&b->lock);
-    if (want && want->family) {
-        ep.ip = *want;
-        ep.ip.prefix = b->subnet.prefix;
-        r = addr_pool_take_this(b->pool, want, err);
-    } else {
-        r = addr_pool_take(b->pool, &ep.ip, err);
+    if (nl < 0)
+        return nl;
+    int r = rtnl_link_name(nl, n->index, name, &gone);
+    if (r >= 0 && strcmp(name, n->link) != 0) {
+        r = rtnl_link_rename(nl, n->index, n->link, err);
+        if (r < 0)
+            return err_wrap(err, r, "bridge %s was renamed to %s and cannot be given its name back",
+                            n->link, name);
+        return 1;
     }
-    (void)pthread_mutex_unlock(&b->lock);
-    if (r < 0)
-        return r;
-    /* From the address, as Docker's: a reused address then has the MAC its neighbours know. */
-    (void)snprintf(ep.mac, sizeof(ep.mac), "02:42:%02x:%02x:%02x:%02x", ep.ip.addr[0],
-                   ep.ip.addr[1], ep.ip.addr[2], ep.ip.addr[3]);
-    rand_hex(suffix, 7);
-    (void)snprintf(ep.host_if, sizeof(ep.host_if), "veth%s", suffix);
-    *ret = ep;
-    return 0;
+    if (n->given)
+        return r < 0 ? err_no(err, -r, "bridge %s, which was given to us, is gone", n->link) : 0;
+    return set_up_link(n, false, err);
 }
 
-int bridge_rejoin(struct bridge *b, const struct endpoint *ep, struct err *err)
+static void link_of(const struct network *n, struct net_link *ret)
 {
-    (void)pthread_mutex_lock(&b->lock);
-    int r = addr_pool_take_this(b->pool, &ep->ip, err);
-    (void)pthread_mutex_unlock(&b->lock);
-    return r;
+    ret->kind = "veth";
+    ret->isolated = !n->opts.icc;
 }
 
-void bridge_leave(struct bridge *b, const struct endpoint *ep)
-{
-    if (ep->ip.family == 0)
-        return;
-    (void)pthread_mutex_lock(&b->lock);
-    addr_pool_give_back(b->pool, &ep->ip);
-    (void)pthread_mutex_unlock(&b->lock);
-}
-
-/* ---- published ports ---- */
-
-/* A bound socket keeps the port from everybody else; TCP also listens, so that `ss` shows it. No
- * packet reaches it: the port map comes first. */
-static int reserve(const struct publish *p, uint16_t port)
-{
-    bool stream = strcmp(p->proto, "udp") != 0;
-    int protocol = strcmp(p->proto, "sctp") == 0 ? IPPROTO_SCTP : 0;
-    struct sockaddr_in addr = {.sin_family = AF_INET, .sin_port = htons(port)};
-    auto_close int fd =
-        socket(AF_INET, (stream ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC, protocol);
-
-    if (fd < 0) /* no SCTP in this kernel: the map works all the same */
-        return errno == EPROTONOSUPPORT || errno == ESOCKTNOSUPPORT ? -ENOTSUP : -errno;
-    memcpy(&addr.sin_addr, p->host.addr, sizeof(addr.sin_addr));
-    if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 || (stream && listen(fd, 1) < 0))
-        return -errno;
-    return take_fd(&fd);
-}
-
-static uint16_t next_port(struct bridge *b)
-{
-    (void)pthread_mutex_lock(&b->lock);
-    uint16_t port = b->next_port++;
-    if (b->next_port > PORT_LAST)
-        b->next_port = PORT_FIRST;
-    (void)pthread_mutex_unlock(&b->lock);
-    return port;
-}
-
-static int reserve_any(struct bridge *b, struct publish *p)
-{
-    int fd = -EADDRINUSE;
-
-    for (int tried = 0; tried <= PORT_LAST - PORT_FIRST && fd == -EADDRINUSE; tried++) {
-        p->host_port = next_port(b);
-        fd = reserve(p, p->host_port);
-    }
-    return fd;
-}
-
-static bool same_port(const struct publish *a, const struct publish *b)
-{
-    static const uint8_t any[16] = {0};
-    bool hosts = memcmp(a->host.addr, b->host.addr, 16) == 0 ||
-                 memcmp(a->host.addr, any, 16) == 0 || memcmp(b->host.addr, any, 16) == 0;
-
-    return hosts && a->host_port == b->host_port && strcmp(a->proto, b->proto) == 0;
-}
-
-static bool is_ours(struct bridge *b, const struct publish *p)
-{
-    bool found = false;
-
-    (void)pthread_mutex_lock(&b->lock);
-    for (size_t i = 0; i < b->held.n; i++)
-        found |= same_port(&b->held.v[i], p);
-    (void)pthread_mutex_unlock(&b->lock);
-    return found;
-}
-
-static void hold(struct bridge *b, const struct publish *ports, size_t n)
-{
-    (void)pthread_mutex_lock(&b->lock);
-    b->held.v = xrealloc(b->held.v, (b->held.n + n) * sizeof(*b->held.v));
-    memcpy(b->held.v + b->held.n, ports, n * sizeof(*ports));
-    b->held.n += n;
-    (void)pthread_mutex_unlock(&b->lock);
-}
-
-static void let_go(struct bridge *b, const struct publish *ports, size_t n)
-{
-    (void)pthread_mutex_lock(&b->lock);
-    for (size_t i = 0; i < n; i++)
-        for (size_t k = 0; k < b->held.n; k++)
-            if (same_port(&b->held.v[k], &ports[i])) {
-                b->held.v[k] = b->held.v[--b->held.n];
-                break;
-            }
-    (void)pthread_mutex_unlock(&b->lock);
-}
-
-static int reserve_one(struct bridge *b, struct publish *p, struct err *err)
-{
-    char host[INET6_ADDRSTRLEN];
-    uint16_t first = p->host_port, last = p->host_port_last;
-    int fd;
-
-    p->reserved = -1;
-    if (p->host_port == 0) {
-        fd = reserve_any(b, p);
-    } else {
-        fd = reserve(p, p->host_port);
-        while (fd == -EADDRINUSE && p->host_port < last)
-            fd = reserve(p, ++p->host_port);
-    }
-    struct ip any = {.family = AF_INET};
-    const char *shown = ip_format(p->host.family ? &p->host : &any, host);
-    if (fd == -EADDRINUSE && last > first)
-        return err_as(err, ERR_SYSTEM, EADDRINUSE,
-                      "Bind for %s:%u-%u failed: all ports are allocated", shown, first, last);
-    if (fd == -EADDRINUSE && !is_ours(b, p))
-        return err_as(err, ERR_SYSTEM, EADDRINUSE,
-                      "failed to bind host port for %s:%u/%s: address already in use", shown,
-                      p->host_port, p->proto);
-    if (fd == -EADDRINUSE)
-        return err_as(err, ERR_SYSTEM, EADDRINUSE,
-                      "Bind for %s:%u failed: port is already allocated", shown, p->host_port);
-    if (fd < 0 && fd != -ENOTSUP)
-        return err_no(err, fd, "failed to bind host port for %s:%u/%s", shown, p->host_port,
-                      p->proto);
-    p->reserved = fd == -ENOTSUP ? -1 : fd;
-    return 0;
-}
-
-static struct fw_port *fw_ports(const struct endpoint *ep, const struct publish *ports, size_t n)
-{
-    struct fw_port *v = xcalloc(n, sizeof(*v));
-
-    for (size_t i = 0; i < n; i++)
-        v[i] = (struct fw_port){.host = ports[i].host,
-                                .host_port = ports[i].host_port,
-                                .port = ports[i].port,
-                                .to = ep->ip,
-                                .proto = ports[i].proto};
-    return v;
-}
-
-static void release(struct publish *ports, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        close_fd(&ports[i].reserved);
-}
-
-int bridge_publish(struct bridge *b, const struct endpoint *ep, struct publish *ports, size_t n,
-                   struct err *err)
-{
-    FAIL_POINT("bridge.publish.reserve", err);
-    for (size_t i = 0; i < n; i++) {
-        int r = reserve_one(b, &ports[i], err);
-        if (r < 0) {
-            release(ports, i);
-            return r;
-        }
-    }
-    auto_free struct fw_port *v = fw_ports(ep, ports, n);
-    int r = fw_publish(b->fw, v, n, err);
-    if (r < 0)
-        release(ports, n);
-    else
-        hold(b, ports, n);
-    return r;
-}
-
-void bridge_unpublish(struct bridge *b, const struct endpoint *ep, struct publish *ports, size_t n)
-{
-    auto_free struct fw_port *v = fw_ports(ep, ports, n);
-    struct err err = {0};
-
-    if (fw_unpublish(b->fw, v, n, &err) < 0)
-        log_warn("%s", err.msg);
-    let_go(b, ports, n);
-    release(ports, n);
-}
+const struct net_driver bridge_driver = {
+    .name = "bridge",
+    .publishes = true,
+    .check = check,
+    .open = open_bridge,
+    .remove = remove_bridge,
+    .heal = heal,
+    .link = link_of,
+};

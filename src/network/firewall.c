@@ -1,5 +1,6 @@
 #include "network/firewall.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <nftables/libnftables.h>
 #include <pthread.h>
@@ -9,119 +10,148 @@
 
 #include "base/auto.h"
 #include "base/buf.h"
+#include "base/failpoint.h"
+#include "base/hash.h"
+#include "base/json.h"
+#include "base/map.h"
 #include "base/mem.h"
 #include "base/str.h"
 
 struct firewall {
-    struct nft_ctx *nft;
-    pthread_mutex_t lock; /* a libnftables context serves one caller at a time */
-    char table[IFNAMSIZ + 8];
+    struct nft_ctx *nft; /* NULL: switched off */
+    pthread_mutex_t lock;
+    char table[IFNAMSIZ + 16];
+    char version[17];   /* name of an empty chain that says which rules these are */
+    struct map *wanted; /* elements, as put_element() writes them; values mean nothing */
+    bool synced;
 };
 
-/*
- * @T table, @B bridge, @S subnet, @M, @I: rules that depend on settings. Why each chain is there:
- *   guard   127.0.0.0/8 may be routed onto the bridge for published ports on localhost; nobody on
- *           the bridge may use that to reach the host's own loopback services
- *   pre/out port maps for packets from outside and from the host itself
- *   post    the way out; localhost and a container's own published port need a source address
- *           that the answer comes back to (told by address: where br_netfilter translates on the
- *           bridge there is no incoming interface here)
- *   forward from outside, only what was published gets in, and answers
- */
-static const char ruleset[] =
-    "add table ip @T\n"
-    "delete table ip @T\n"
-    "table ip @T {\n"
-    " map any { type inet_proto . inet_service : ipv4_addr . inet_service; }\n"
-    " map one { type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service; }\n"
-    " chain guard { type filter hook prerouting priority raw; policy accept;\n"
-    "  iifname \"@B\" ip daddr 127.0.0.0/8 drop; }\n"
-    " chain ports {\n"
-    "  dnat ip to ip daddr . meta l4proto . th dport map @one\n"
-    "  dnat ip to meta l4proto . th dport map @any; }\n"
-    " chain pre { type nat hook prerouting priority dstnat; policy accept;\n"
-    "  fib daddr type local jump ports; }\n"
-    " chain out { type nat hook output priority -100; policy accept;\n"
-    "  fib daddr type local jump ports; }\n"
-    " chain post { type nat hook postrouting priority srcnat; policy accept;\n"
-    "  oifname \"@B\" ip saddr 127.0.0.0/8 masquerade\n"
-    "  ip saddr @S oifname \"@B\" ct status dnat masquerade\n"
-    "@M }\n"
-    " chain forward { type filter hook forward priority filter; policy accept;\n"
-    "@I"
-    "  iifname != \"@B\" oifname \"@B\" ct state established,related accept\n"
-    "  iifname != \"@B\" oifname \"@B\" ct status dnat accept\n"
-    "  iifname != \"@B\" oifname \"@B\" drop; }\n"
-    "}\n";
+/* "4" and "6" are families. Ports: "any" local address or "one" of them. */
+static const char *const sets[] = {
+    "set nets { type ifname; }",
+    "set internal { type ifname; }",
+    "map same { type ifname . ifname : verdict; }",
+    "set local4 { type ipv4_addr; flags interval; }",
+    "set local6 { type ipv6_addr; flags interval; }",
+    "set masq4 { type ipv4_addr; flags interval; }",
+    "set masq6 { type ipv6_addr; flags interval; }",
+    "map snat4 { type ipv4_addr : ipv4_addr; flags interval; }",
+    "map any4 { type inet_proto . inet_service : ipv4_addr . inet_service; }",
+    "map one4 { type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service; }",
+    "map any6 { type inet_proto . inet_service : ipv6_addr . inet_service; }",
+    "map one6 { type ipv6_addr . inet_proto . inet_service : ipv6_addr . inet_service; }",
+};
 
+#define RULES_MAX 8
+static const struct {
+    const char *name, *hook;
+    const char *rules[RULES_MAX];
+} chains[] = {
+    /* 127.0.0.0/8 may be routed onto our bridges for published ports on localhost; nobody on a
+     * bridge may use that to reach the host's own loopback services. */
+    {"guard",
+     "type filter hook prerouting priority raw",
+     {"iifname @nets ip daddr 127.0.0.0/8 drop"}},
+    {"ports",
+     NULL,
+     {"dnat ip to ip daddr . meta l4proto . th dport map @one4",
+      "dnat ip to meta l4proto . th dport map @any4",
+      "dnat ip6 to ip6 daddr . meta l4proto . th dport map @one6",
+      "dnat ip6 to meta l4proto . th dport map @any6"}},
+    /* A neighbour that sends to 127.0.0.1 must not get at what is published there. */
+    {"pre",
+     "type nat hook prerouting priority dstnat",
+     {"iifname != \"lo\" ip daddr 127.0.0.0/8 return", "fib daddr type local jump ports"}},
+    {"out", "type nat hook output priority -100", {"fib daddr type local jump ports"}},
+    /* Localhost, and a container that asks for a published port of its own network, need a source
+     * address that the answer comes back to (told by address: where br_netfilter translates on
+     * the bridge there is no incoming interface here). */
+    {"post",
+     "type nat hook postrouting priority srcnat",
+     {"oifname @nets ip saddr 127.0.0.0/8 masquerade",
+      "oifname @nets ip saddr @local4 ct status dnat masquerade",
+      "oifname @nets ip6 saddr @local6 ct status dnat masquerade", "oifname @nets return",
+      "snat ip to ip saddr map @snat4", "ip saddr @masq4 masquerade",
+      "ip6 saddr @masq6 masquerade"}},
+    /* From outside and from other networks, only what was published gets in, and answers. */
+    {"forward",
+     "type filter hook forward priority filter",
+     {"iifname . oifname vmap @same", "iifname @internal drop", "oifname @internal drop",
+      "ct state established,related accept", "oifname @nets ct status dnat accept",
+      "oifname @nets drop"}},
+};
+#define SETS (sizeof(sets) / sizeof(sets[0]))
+#define CHAINS (sizeof(chains) / sizeof(chains[0]))
+
+/* ---- commands ---- */
+
+static void put_rules(struct buf *out, const char *table)
+{
+    buf_printf(out, "add table inet %s\n", table);
+    for (size_t i = 0; i < SETS; i++) /* "set NAME ...", "map NAME ..." */
+        buf_printf(out, "add %.3s inet %s %s\n", sets[i], table, sets[i] + 4);
+    for (size_t i = 0; i < CHAINS; i++) {
+        buf_printf(out, "add chain inet %s %s", table, chains[i].name);
+        if (chains[i].hook)
+            buf_printf(out, " { %s; policy accept; }", chains[i].hook);
+        buf_putc(out, '\n');
+    }
+    for (size_t i = 0; i < CHAINS; i++)
+        for (size_t k = 0; k < RULES_MAX && chains[i].rules[k]; k++)
+            buf_printf(out, "add rule inet %s %s %s\n", table, chains[i].name, chains[i].rules[k]);
+}
+
+static size_t rules_count(void)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < CHAINS; i++)
+        for (size_t k = 0; k < RULES_MAX && chains[i].rules[k]; k++)
+            n++;
+    return n;
+}
+
+/* An element is kept as "SET KEY" or "SET KEY : VALUE". */
+static void put_command(struct buf *out, const char *verb, const char *table, const char *element)
+{
+    int name = (int)strcspn(element, " ");
+
+    buf_printf(out, "%s element inet %s %.*s { %s }\n", verb, table, name, element,
+               element + name + 1);
+}
+
+/* A libnftables context serves one caller at a time: lock held. */
 static int run(struct firewall *f, const char *commands, const char *what, struct err *err)
 {
-    (void)pthread_mutex_lock(&f->lock);
     int bad = nft_run_cmd_from_buffer(f->nft, commands);
     const char *text = nft_ctx_get_error_buffer(f->nft);
-    int r = bad ? err_as(err, ERR_SYSTEM, EIO, "nftables: %s: %.*s", what,
-                         (int)strcspn(str_or(text, "failed"), "\n"), str_or(text, "failed"))
-                : 0;
-    (void)pthread_mutex_unlock(&f->lock);
-    return r;
+
+    if (!bad)
+        return 0;
+    return err_as(err, ERR_SYSTEM, EIO, "nftables: %s: %.*s", what,
+                  (int)strcspn(str_or(text, "failed"), "\n"), str_or(text, "failed"));
 }
 
-static void expand(struct buf *out, const char *table, const char *bridge, const char *subnet,
-                   bool masquerade, bool icc)
+int fw_open(const char *table, bool enabled, struct firewall **ret, struct err *err)
 {
-    for (const char *p = ruleset; *p; p++) {
-        if (*p != '@') {
-            buf_putc(out, *p);
-            continue;
-        }
-        switch (*++p) {
-        case 'T':
-            buf_puts(out, table);
-            break;
-        case 'B':
-            buf_puts(out, bridge);
-            break;
-        case 'S':
-            buf_puts(out, subnet);
-            break;
-        case 'M':
-            if (masquerade)
-                buf_printf(out, "  ip saddr %s oifname != \"%s\" masquerade;", subnet, bridge);
-            break;
-        case 'I':
-            if (!icc)
-                buf_printf(out, "  iifname \"%s\" oifname \"%s\" drop\n", bridge, bridge);
-            break;
-        default: /* "@one", "@any": names of maps */
-            buf_putc(out, '@');
-            buf_putc(out, *p);
-        }
-    }
-}
-
-int fw_open(const char *bridge, const struct ip *subnet, bool masquerade, bool icc,
-            struct firewall **ret, struct err *err)
-{
-    auto_buf struct buf text = BUF_INIT;
-    char net[INET6_ADDRSTRLEN + 8], addr[INET6_ADDRSTRLEN];
+    auto_buf struct buf rules = BUF_INIT;
+    char digest[DIGEST_LEN + 1];
     struct firewall *f = xnew(struct firewall);
 
-    f->nft = nft_ctx_new(NFT_CTX_DEFAULT);
-    if (!f->nft || nft_ctx_buffer_error(f->nft) < 0 || nft_ctx_buffer_output(f->nft) < 0) {
-        fw_free(f);
-        return err_no(err, ENOMEM, "nftables: create context");
-    }
     (void)pthread_mutex_init(&f->lock, NULL);
-    (void)snprintf(f->table, sizeof(f->table), "cleat-%s", bridge);
-    (void)snprintf(net, sizeof(net), "%s/%d", ip_format(subnet, addr), subnet->prefix);
-    expand(&text, f->table, bridge, net, masquerade, icc);
-    int r = run(f, text.data, "create table", err);
-    if (r < 0) {
-        fw_free(f);
-        return r;
-    }
+    (void)snprintf(f->table, sizeof(f->table), "%s", table);
+    f->wanted = map_new();
     *ret = f;
-    return 0;
+    if (!enabled)
+        return 0;
+    put_rules(&rules, "x");
+    sha256_of(rules.data, rules.len, digest);
+    (void)snprintf(f->version, sizeof(f->version), "rules-%.8s", digest + strlen("sha256:"));
+    f->nft = nft_ctx_new(NFT_CTX_DEFAULT);
+    if (f->nft && nft_ctx_buffer_error(f->nft) == 0 && nft_ctx_buffer_output(f->nft) == 0)
+        return 0;
+    fw_free(take_ptr(ret));
+    return err_no(err, ENOMEM, "nftables: create context");
 }
 
 void fw_free(struct firewall *f)
@@ -130,56 +160,255 @@ void fw_free(struct firewall *f)
         return;
     if (f->nft)
         nft_ctx_free(f->nft);
+    map_free(f->wanted);
     (void)pthread_mutex_destroy(&f->lock);
     free(f);
 }
 
 int fw_remove(struct firewall *f, struct err *err)
 {
-    char text[64];
-
-    (void)snprintf(text, sizeof(text), "delete table ip %s", f->table);
-    return run(f, text, "delete table", err);
-}
-
-static bool any_host(const struct fw_port *p)
-{
-    static const uint8_t zero[16] = {0};
-
-    return memcmp(p->host.addr, zero, sizeof(zero)) == 0;
-}
-
-static void put_element(struct buf *out, const char *verb, const char *table,
-                        const struct fw_port *p)
-{
-    char host[INET6_ADDRSTRLEN], to[INET6_ADDRSTRLEN];
-    bool any = any_host(p);
-
-    buf_printf(out, "%s element ip %s %s { ", verb, table, any ? "any" : "one");
-    if (!any)
-        buf_printf(out, "%s . ", ip_format(&p->host, host));
-    buf_printf(out, "%s . %u : %s . %u }\n", p->proto, p->host_port, ip_format(&p->to, to),
-               p->port);
-}
-
-static int change(struct firewall *f, const char *verb, const struct fw_port *ports, size_t n,
-                  const char *what, struct err *err)
-{
     auto_buf struct buf text = BUF_INIT;
 
-    if (n == 0)
+    if (!f->nft)
         return 0;
+    buf_printf(&text, "add table inet %s\ndelete table inet %s\n", f->table, f->table);
+    (void)pthread_mutex_lock(&f->lock);
+    int r = run(f, text.data, "delete table", err);
+    (void)pthread_mutex_unlock(&f->lock);
+    return r;
+}
+
+const char *fw_table(const struct firewall *f)
+{
+    return f->table;
+}
+
+/* ---- what the kernel has ---- */
+
+struct live {
+    struct map *elements;
+    size_t rules;
+    bool version; /* the chain that tells is there */
+};
+
+static void put_value(struct buf *out, const struct json *v, bool names)
+{
+    const struct json *concat = json_get(v, "concat"), *prefix = json_get(v, "prefix");
+
+    if (v->kind == JSON_STRING)
+        buf_printf(out, names ? "\"%s\"" : "%s", v->text);
+    else if (v->kind == JSON_NUMBER)
+        buf_puts(out, v->text);
+    else if (prefix)
+        buf_printf(out, "%s/%s", str_or(json_str(prefix, "addr"), ""),
+                   json_get(prefix, "len") ? json_get(prefix, "len")->text : "");
+    else if (concat)
+        for (const struct json *c = concat->child; c; c = c->next) {
+            put_value(out, c, names);
+            buf_puts(out, c->next ? " . " : "");
+        }
+    else if (v->kind == JSON_OBJECT && v->child)
+        buf_puts(out, v->child->key); /* a verdict; anything else is not ours, and goes */
+}
+
+static void read_elements(struct live *l, const struct json *set)
+{
+    const char *name = str_or(json_str(set, "name"), "");
+    const struct json *elem = json_get(set, "elem");
+    bool names = str_eq(name, "nets") || str_eq(name, "internal") || str_eq(name, "same");
+
+    for (const struct json *e = elem ? elem->child : NULL; e; e = e->next) {
+        auto_buf struct buf text = BUF_INIT;
+        buf_printf(&text, "%s ", name);
+        put_value(&text, e->kind == JSON_ARRAY && e->child ? e->child : e, names);
+        if (e->kind == JSON_ARRAY && e->child && e->child->next) {
+            buf_puts(&text, " : ");
+            put_value(&text, e->child->next, names);
+        }
+        (void)map_set(l->elements, text.data, l);
+    }
+}
+
+/* Lock held. A table that is not there has no rules. */
+static int read_live(struct firewall *f, struct live *l, struct err *err)
+{
+    auto_arena struct arena a = ARENA_INIT;
+    auto_buf struct buf command = BUF_INIT;
+    struct json *root;
+    struct err missing = {0};
+
+    buf_printf(&command, "list table inet %s", f->table);
+    nft_ctx_output_set_flags(f->nft, NFT_CTX_OUTPUT_JSON);
+    int r = run(f, command.data, "list table", &missing);
+    nft_ctx_output_set_flags(f->nft, 0);
+    if (r < 0)
+        return 0;
+    const char *out = nft_ctx_get_output_buffer(f->nft);
+    r = json_parse(out, strlen(out), &a, &root, err);
+    const struct json *list = r < 0 ? NULL : json_get(root, "nftables");
+    for (const struct json *it = list ? list->child : NULL; it; it = it->next) {
+        const struct json *set = json_get(it, "set"), *map = json_get(it, "map");
+        const struct json *chain = json_get(it, "chain");
+        l->rules += json_get(it, "rule") != NULL;
+        l->version |= chain && str_eq(json_str(chain, "name"), f->version);
+        if (set || map)
+            read_elements(l, set ? set : map);
+    }
+    return r < 0 ? err_wrap(err, r, "nftables: list table") : 0;
+}
+
+static void put_missing(struct buf *out, const char *verb, const char *table,
+                        const struct map *from, const struct map *than)
+{
+    const char *element;
+    size_t pos = 0;
+
+    while (map_next(from, &pos, &element, NULL))
+        if (!than || !map_has(than, element))
+            put_command(out, verb, table, element);
+}
+
+static int sync_locked(struct firewall *f, struct err *err)
+{
+    auto_buf struct buf text = BUF_INIT;
+    auto_map struct map *elements = map_new();
+    struct live live = {.elements = elements};
+    int r = read_live(f, &live, err);
+
+    if (r < 0)
+        return r;
+    bool whole = live.version && live.rules == rules_count();
+    if (whole) {
+        put_missing(&text, "delete", f->table, elements, f->wanted);
+        put_missing(&text, "add", f->table, f->wanted, elements);
+    } else {
+        buf_printf(&text, "add table inet %s\ndelete table inet %s\n", f->table, f->table);
+        put_rules(&text, f->table);
+        buf_printf(&text, "add chain inet %s %s\n", f->table, f->version);
+        put_missing(&text, "add", f->table, f->wanted, NULL);
+    }
+    if (text.len == 0)
+        return 0;
+    r = run(f, text.data, whole ? "change table" : "make table", err);
+    return r < 0 ? r : whole ? 1 : 2;
+}
+
+int fw_sync(struct firewall *f, struct err *err)
+{
+    if (!f->nft)
+        return 0;
+    FAIL_POINT("firewall.sync", err);
+    (void)pthread_mutex_lock(&f->lock);
+    int r = sync_locked(f, err);
+    if (r >= 0)
+        f->synced = true;
+    (void)pthread_mutex_unlock(&f->lock);
+    return r;
+}
+
+/* ---- elements ---- */
+
+/* Elements as put_net() and put_port() write them: a line each. */
+static void note(struct firewall *f, const struct buf *elements, const char *verb, struct buf *out)
+{
+    auto_arena struct arena a = ARENA_INIT;
+    struct strv lines = str_split(&a, buf_str(elements), '\n');
+
+    for (size_t i = 0; i < lines.n; i++) {
+        if (!*lines.v[i])
+            continue;
+        put_command(out, verb, f->table, lines.v[i]);
+        if (strcmp(verb, "add") == 0)
+            (void)map_set(f->wanted, lines.v[i], f);
+        else
+            (void)map_del(f->wanted, lines.v[i]);
+    }
+}
+
+static int change(struct firewall *f, const char *verb, const struct buf *elements,
+                  const char *what, struct err *err)
+{
+    auto_buf struct buf text = BUF_INIT, undo = BUF_INIT;
+    int r = 0;
+
+    if (!f->nft || elements->len == 0)
+        return 0;
+    (void)pthread_mutex_lock(&f->lock);
+    note(f, elements, verb, &text);
+    if (f->synced)
+        r = run(f, text.data, what, err);
+    if (r < 0 && strcmp(verb, "add") == 0) /* what could not be added is not wanted either */
+        note(f, elements, "delete", &undo);
+    (void)pthread_mutex_unlock(&f->lock);
+    return r;
+}
+
+static void put_net(struct buf *out, const struct fw_net *n)
+{
+    char text[IP_TEXT], addr[INET6_ADDRSTRLEN];
+
+    buf_printf(out, "nets \"%s\"\n", n->bridge);
+    buf_printf(out, "same \"%s\" . \"%s\" : %s\n", n->bridge, n->bridge,
+               n->icc ? "accept" : "drop");
+    if (n->internal)
+        buf_printf(out, "internal \"%s\"\n", n->bridge);
+    for (size_t i = 0; i < 2; i++) {
+        struct ip net = ip_network(&n->subnets[i]);
+        int v = net.family == AF_INET6 ? 6 : 4;
+        if (!net.family)
+            continue;
+        buf_printf(out, "local%d %s\n", v, ip_format_cidr(&net, text));
+        if (n->masquerade && !n->internal && v == 4 && n->masquerade4.family)
+            buf_printf(out, "snat4 %s : %s\n", text, ip_format(&n->masquerade4, addr));
+        else if (n->masquerade && !n->internal)
+            buf_printf(out, "masq%d %s\n", v, text);
+    }
+}
+
+int fw_net_add(struct firewall *f, const struct fw_net *n, struct err *err)
+{
+    auto_buf struct buf elements = BUF_INIT;
+
+    put_net(&elements, n);
+    return change(f, "add", &elements, "add network", err);
+}
+
+int fw_net_del(struct firewall *f, const struct fw_net *n, struct err *err)
+{
+    auto_buf struct buf elements = BUF_INIT;
+
+    put_net(&elements, n);
+    return change(f, "delete", &elements, "remove network", err);
+}
+
+static void put_port(struct buf *out, const struct fw_port *p)
+{
+    char host[INET6_ADDRSTRLEN], to[INET6_ADDRSTRLEN];
+    int v = p->to.family == AF_INET6 ? 6 : 4;
+    bool any = ip_is_any(&p->host);
+
+    buf_printf(out, "%s%d ", any ? "any" : "one", v);
+    if (!any)
+        buf_printf(out, "%s . ", ip_format(&p->host, host));
+    buf_printf(out, "%s . %u : %s . %u\n", p->proto, p->host_port, ip_format(&p->to, to), p->port);
+}
+
+static int change_ports(struct firewall *f, const char *verb, const struct fw_port *ports, size_t n,
+                        const char *what, struct err *err)
+{
+    auto_buf struct buf elements = BUF_INIT;
+
     for (size_t i = 0; i < n; i++)
-        put_element(&text, verb, f->table, &ports[i]);
-    return run(f, text.data, what, err);
+        put_port(&elements, &ports[i]);
+    return change(f, verb, &elements, what, err);
 }
 
 int fw_publish(struct firewall *f, const struct fw_port *ports, size_t n, struct err *err)
 {
-    return change(f, "add", ports, n, "publish ports", err);
+    return change_ports(f, "add", ports, n, "publish ports", err);
 }
 
 int fw_unpublish(struct firewall *f, const struct fw_port *ports, size_t n, struct err *err)
 {
-    return change(f, "delete", ports, n, "unpublish ports", err);
+    return change_ports(f, "delete", ports, n, "unpublish ports", err);
 }

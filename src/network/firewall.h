@@ -1,34 +1,61 @@
 /*
- * The packet filter of one bridge: one nftables table of our own, made once, with maps that hold
- * the published ports. Publishing adds elements in one transaction and never a rule, so its cost
- * does not grow with the number of containers; nothing outside the table is touched, and a drop
- * rule of the host keeps its say, since an accept of ours ends our chain only.
+ * The packet filter: one nftables table of our own for all networks of a daemon, whose rules never
+ * change. Networks and published ports are elements of its sets and maps: adding a network or
+ * publishing a port adds elements in one transaction and never a rule, so that its cost does not
+ * grow with the number of containers. Nothing outside the table is touched, and a drop rule of the
+ * host keeps its say, since an accept of ours ends our chain only.
+ *
+ * What is wanted is kept here; fw_sync() compares it with what the kernel has and changes the
+ * difference. That serves the start of a daemon, which finds the table of the one before it, and
+ * the repair of a table that somebody has flushed.
  */
 #pragma once
 
-#include "kern/rtnl.h"
+#include "kern/ip.h"
+
+#include <net/if.h>
 
 struct firewall;
+
+/* A bridge network, to the packet filter. */
+struct fw_net {
+    const char *bridge;    /* link name */
+    struct ip subnets[2];  /* with prefix; family 0: none */
+    bool masquerade;       /* traffic to the outside leaves with an address of the host */
+    struct ip masquerade4; /* that address; family 0: of the interface it leaves by */
+    bool icc;              /* its containers may talk to each other */
+    bool internal;         /* nothing in, nothing out */
+};
 
 struct fw_port {
     struct ip host; /* address to listen on; all zero: any local one */
     uint16_t host_port, port;
-    struct ip to;      /* the container's address */
+    struct ip to;      /* the container's address, of the same family */
     const char *proto; /* "tcp", "udp", "sctp" */
 };
 
 /**
- * fw_open() - make the table for @bridge and @subnet, or take over the one that is there
- * A table left by an earlier daemon is replaced in one transaction; the elements are then put back
- * by fw_publish() for the containers that still run.
- * @masquerade: containers' traffic to the outside leaves with the host's address
+ * fw_open() - nothing is asked of the kernel until fw_sync()
+ * @table: its name; copied
+ * @enabled: false: every call below succeeds and does nothing
  */
-int fw_open(const char *bridge, const struct ip *subnet, bool masquerade, bool icc,
-            struct firewall **ret, struct err *err) MUST;
+int fw_open(const char *table, bool enabled, struct firewall **ret, struct err *err) MUST;
 /** fw_free() - forget the handle; the table stays and keeps working. */
 void fw_free(struct firewall *f);
-/** fw_remove() - delete the table. */
+/** fw_remove() - delete the table; a missing one is success. */
 int fw_remove(struct firewall *f, struct err *err) MUST;
-/** fw_publish(), fw_unpublish() - all @n ports in one transaction; any thread. */
+
+/**
+ * fw_sync() - make the table what it should be, in one transaction or none
+ * Blocks as long as listing the table takes. Return: 0 nothing to do, 1 elements were changed, 2
+ * the table was made anew; any thread.
+ */
+int fw_sync(struct firewall *f, struct err *err) MUST;
+
+/* Each is one transaction; any thread. Before the first fw_sync() they are only noted. */
+int fw_net_add(struct firewall *f, const struct fw_net *n, struct err *err) MUST;
+int fw_net_del(struct firewall *f, const struct fw_net *n, struct err *err) MUST;
 int fw_publish(struct firewall *f, const struct fw_port *ports, size_t n, struct err *err) MUST;
 int fw_unpublish(struct firewall *f, const struct fw_port *ports, size_t n, struct err *err) MUST;
+/** fw_table() - its name, for who watches it. */
+const char *fw_table(const struct firewall *f);

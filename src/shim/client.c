@@ -172,7 +172,8 @@ int shim_call_on(int sock, const struct shim_req *req, int fd, struct arena *a,
         return 1;
     if (r < 0)
         return r == -EAGAIN ? no_answer(err) : err_no(err, r, "ask shim to %s", req->op);
-    r = shim_recv(sock, &shim_reply_type, a, reply, NULL, NULL, err);
+    reply->nfds = SHIM_REPLY_FDS;
+    r = shim_recv(sock, &shim_reply_type, a, reply, reply->fds, &reply->nfds, err);
     if (r <= 0)
         return r == 0 ? 1 : r == -EAGAIN ? no_answer(err) : r;
     if (reply->no)

@@ -11,17 +11,28 @@
 #include "base/io.h"
 
 static const struct field net_fields[] = {
-    FIELD(struct shim_net, "host_if", F_STR, host_if),
+    FIELD(struct shim_net, "kind", F_STR, kind),
+    FIELD(struct shim_net, "host_if", F_STR, host_if, .flags = F_OMIT),
     FIELD(struct shim_net, "peer_if", F_STR, peer_if),
-    FIELD(struct shim_net, "bridge", F_I32, bridge),
-    FIELD(struct shim_net, "mtu", F_I32, mtu),
-    FIELD(struct shim_net, "mac", F_STR, mac),
+    FIELD(struct shim_net, "parent", F_I32, parent),
+    FIELD(struct shim_net, "mode", F_U32, mode, .flags = F_OMIT),
+    FIELD(struct shim_net, "flags", F_U32, flags, .flags = F_OMIT),
+    FIELD(struct shim_net, "mtu", F_I32, mtu, .flags = F_OMIT),
+    FIELD(struct shim_net, "mac", F_STR, mac, .flags = F_OMIT),
     FIELD(struct shim_net, "addresses", F_STRV, addresses),
-    FIELD(struct shim_net, "gateway", F_STR, gateway),
-    FIELD(struct shim_net, "gateway6", F_STR, gateway6),
-    FIELD(struct shim_net, "go", F_BOOL, go),
+    FIELD(struct shim_net, "isolated", F_BOOL, isolated, .flags = F_OMIT),
+    FIELD(struct shim_net, "hairpin", F_BOOL, hairpin, .flags = F_OMIT),
+    FIELD(struct shim_net, "sysctls", F_STRMAP, sysctls, .flags = F_OMIT),
 };
 static const struct json_type net_type = JSON_TYPE("Net", struct shim_net, net_fields);
+
+static const struct field gateway_fields[] = {
+    FIELD(struct shim_gateway, "family", F_I32, family),
+    FIELD(struct shim_gateway, "dev", F_STR, dev),
+    FIELD(struct shim_gateway, "via", F_STR, via, .flags = F_OMIT),
+};
+static const struct json_type gateway_type =
+    JSON_TYPE("Gateway", struct shim_gateway, gateway_fields);
 
 static const struct field log_fields[] = {
     FIELD(struct shim_log, "driver", F_STR, driver),
@@ -57,7 +68,10 @@ static const struct field plan_fields[] = {
     FIELD(struct shim_plan, "open_stdin", F_BOOL, open_stdin),
     FIELD(struct shim_plan, "stdin_once", F_BOOL, stdin_once),
     FIELD(struct shim_plan, "log", F_OBJ, log, .type = &log_type),
-    FIELD(struct shim_plan, "net", F_PTR, net, .flags = F_OMIT, .type = &net_type),
+    FIELD(struct shim_plan, "nets", F_OBJV, nets, .flags = F_OMIT, .type = &net_type),
+    FIELD(struct shim_plan, "gateways", F_OBJV, gateways, .flags = F_OMIT, .type = &gateway_type),
+    FIELD(struct shim_plan, "dns", F_BOOL, dns, .flags = F_OMIT),
+    FIELD(struct shim_plan, "go", F_BOOL, go, .flags = F_OMIT),
     FIELD(struct shim_plan, "attach", F_OBJV, attach, .flags = F_OMIT, .type = &attach_type),
 };
 const struct json_type shim_plan_type = JSON_TYPE("Plan", struct shim_plan, plan_fields);
@@ -71,6 +85,9 @@ static const struct field req_fields[] = {
     FIELD(struct shim_req, "signal", F_I32, signal, .flags = F_OMIT),
     FIELD(struct shim_req, "rows", F_U32, rows, .flags = F_OMIT),
     FIELD(struct shim_req, "cols", F_U32, cols, .flags = F_OMIT),
+    FIELD(struct shim_req, "net", F_PTR, net, .flags = F_OMIT, .type = &net_type),
+    FIELD(struct shim_req, "gateways", F_OBJV, gateways, .flags = F_OMIT, .type = &gateway_type),
+    FIELD(struct shim_req, "peer_if", F_STR, peer_if, .flags = F_OMIT),
 };
 const struct json_type shim_req_type = JSON_TYPE("Request", struct shim_req, req_fields);
 

@@ -25,6 +25,7 @@
 #define SHIM_PROTOCOL 1
 #define SHIM_INLINE 60000
 #define SHIM_MESSAGE_MAX (16U << 20)
+#define SHIM_REPLY_FDS 2
 
 /* Descriptors of the shim at its birth; the plan names those behind SHIM_FD_FIRST. */
 enum shim_fd {
@@ -38,16 +39,28 @@ enum shim_fd {
 #define SHIM_SOCKET "sock"
 #define SHIM_EXIT_RECORD "exit.json"
 
-/* One end of a veth pair for the container, on a bridge of the host. */
+/* An interface of the container. */
 struct shim_net {
-    char *host_if, *peer_if;
-    int32_t bridge; /* ifindex */
-    int32_t mtu;
+    char *kind;            /* "veth", "macvlan", "ipvlan" */
+    char *host_if;         /* veth: name of the host's end */
+    char *peer_if;         /* name in the container */
+    int32_t parent;        /* ifindex of the bridge, or of the link that is shared; 0: none */
+    uint32_t mode, flags;  /* macvlan, ipvlan: as the kernel's */
+    int32_t mtu;           /* 0: the kernel's choice */
     char *mac;             /* of the container's end; "" for the kernel's choice */
     struct strv addresses; /* "172.17.0.2/16" */
-    char *gateway, *gateway6;
-    bool go; /* wait for "go" before the container's program starts */
+    bool isolated;         /* a bridge port without a way to others of its kind */
+    bool hairpin;          /* a bridge port whose frames may come back */
+    struct strmap sysctls; /* below net., set before the interface comes up */
 };
+
+/* The default route of a family; those that are not named have none. */
+struct shim_gateway {
+    int32_t family;
+    char *dev; /* name in the container */
+    char *via; /* address; "": by the link alone */
+};
+typedef VEC_OF(struct shim_gateway *) shim_gateways;
 
 struct shim_log {
     char *driver;     /* "json-file", "none" */
@@ -79,18 +92,28 @@ struct shim_plan {
     uint32_t seccomp_flags;
     bool open_stdin, stdin_once;
     struct shim_log log;
-    struct shim_net *net; /* NULL: no interface but lo */
+    VEC_OF(struct shim_net *) nets; /* besides lo */
+    shim_gateways gateways;
+    bool dns; /* the name server's sockets are wanted: see "dns" */
+    bool go;  /* wait for "go" before the container's program starts */
     VEC_OF(struct shim_attach *) attach;
 };
 
 struct shim_req {
-    const char *op; /* "watch", "go", "attach", "exec", "resize", "kill", "close", "end", "state" */
+    /* "watch", "go", "attach", "exec", "resize", "kill", "close", "end", "state";
+     * "net-join": add @net, then the default routes are @gateways; "net-leave": the interface
+     * @peer_if goes; "dns": two descriptors come back, a datagram and a listening socket at
+     * 127.0.0.11 in the container, which asks them at port 53 */
+    const char *op;
     const char *exec; /* attach, exec, resize, kill, state: id of the exec, "" for init */
     struct oci_process *process; /* exec */
     bool tty;                    /* exec */
     struct shim_attach *attach;  /* attach, exec */
     int32_t signal;              /* kill */
     uint32_t rows, cols;         /* resize */
+    struct shim_net *net;        /* net-join */
+    shim_gateways gateways;      /* net-join, net-leave */
+    const char *peer_if;         /* net-leave */
 };
 
 struct shim_reply {
@@ -102,6 +125,8 @@ struct shim_reply {
     bool exited;                            /* watch, state */
     int32_t code;                           /* watch: exit code */
     VEC_OF(struct shim_exec_state *) execs; /* watch */
+    int fds[SHIM_REPLY_FDS];                /* dns: beside the message; the receiver's */
+    size_t nfds;
 };
 
 struct shim_exec_state {

@@ -112,7 +112,7 @@ static int wait_for_go(struct err *err)
 static int make_container(struct shim *s, struct stdio_pipes *pipes, struct err *err)
 {
     struct shim_plan *plan = s->plan;
-    bool go = plan->net && plan->net->go;
+    bool go = plan->go;
 
     struct oci_create c = {.id = plan->id,
                            .spec = plan->spec,
@@ -427,6 +427,8 @@ int shim_run(void)
                      .listen = {.fd = -1},
                      .signals = {.fd = -1},
                      .oom = {.fd = -1},
+                     .dns_udp = -1,
+                     .dns_tcp = -1,
                      .init = OCI_INIT_NONE,
                      .log = {.fd = -1}};
     struct err err = {0};

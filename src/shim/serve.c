@@ -128,11 +128,35 @@ static int op_end(struct call *c)
     return 0;
 }
 
+static int op_net_join(struct call *c)
+{
+    return net_join(c->s, c->req->net, &c->req->gateways, c->err);
+}
+
+static int op_net_leave(struct call *c)
+{
+    return net_leave(c->s, c->req->peer_if, &c->req->gateways, c->err);
+}
+
+static int op_dns(struct call *c)
+{
+    int r = net_dns_open(c->s, c->err);
+
+    if (r < 0)
+        return r;
+    c->reply->fds[0] = c->s->dns_udp;
+    c->reply->fds[1] = c->s->dns_tcp;
+    c->reply->nfds = 2;
+    return 0;
+}
+
 static const struct {
     const char *name;
     int (*fn)(struct call *c);
-} ops[] = {{"watch", op_watch}, {"attach", op_attach}, {"exec", op_exec}, {"resize", op_resize},
-           {"kill", op_kill},   {"close", op_close},   {"end", op_end},   {"state", op_state}};
+} ops[] = {{"watch", op_watch},         {"attach", op_attach},       {"exec", op_exec},
+           {"resize", op_resize},       {"kill", op_kill},           {"close", op_close},
+           {"end", op_end},             {"state", op_state},         {"net-join", op_net_join},
+           {"net-leave", op_net_leave}, {"dns", op_dns}};
 
 static int dispatch(struct call *c)
 {
@@ -178,7 +202,7 @@ void serve_peer(struct shim *s, struct source *src, uint32_t events)
         reply.kind = err.kind;
         reply.msg = err.msg;
     }
-    if (shim_send(src->fd, &shim_reply_type, &reply, NULL, 0) < 0)
+    if (shim_send(src->fd, &shim_reply_type, &reply, reply.fds, reply.nfds) < 0)
         peer_drop(s, peer);
 }
 

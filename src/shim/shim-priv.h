@@ -83,6 +83,7 @@ struct shim {
     struct proc *init_proc;
     struct peer *peers;
     struct logfile log;
+    int dns_udp, dns_tcp; /* sockets in the container's network for the daemon's name server; -1 */
     int64_t started_ns;
     uint64_t ooms;
     bool done;
@@ -123,6 +124,12 @@ void serve_peer(struct shim *s, struct source *src, uint32_t events);
 int shim_exec(struct shim *s, const struct shim_req *req, int client_fd, pid_t *ret_pid,
               struct err *err) MUST;
 
-/* net.c: callbacks of oci_create() */
+/* net.c: callbacks of oci_create(), and changes while the container runs */
 int net_setup(void *arg, pid_t pid, int netns_fd, struct err *err) MUST;
 int net_child(void *arg, struct err *err) MUST;
+int net_join(struct shim *s, const struct shim_net *net, const shim_gateways *gateways,
+             struct err *err) MUST;
+int net_leave(struct shim *s, const char *peer_if, const shim_gateways *gateways,
+              struct err *err) MUST;
+/** net_dns_open() - make s->dns_udp and s->dns_tcp, if they are not there yet. */
+int net_dns_open(struct shim *s, struct err *err) MUST;

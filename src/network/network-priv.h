@@ -1,0 +1,50 @@
+/* What network.c and the drivers share. A driver knows links and the packet filter; subnets,
+ * addresses and ports are the same for all and lie in network.c. */
+#pragma once
+
+#include "network/firewall.h"
+#include "network/network.h"
+
+#include <pthread.h>
+
+struct net_host {
+    struct firewall *fw;
+    struct port_table *ports;
+    bool forward;
+};
+
+struct net_pool {
+    struct ip subnet, gateway;
+    struct ip_pool *pool;
+};
+
+struct net_driver {
+    const char *name;
+    bool publishes; /* ports can be published on the host */
+    int (*check)(const struct network_conf *c, struct err *err);
+    /** open() - make the links and rules, or take over what is there; on an error nothing new is
+     * left. Sets n->index. */
+    int (*open)(struct network *n, const struct network_conf *c, struct err *err);
+    int (*remove)(struct network *n, struct err *err);
+    /** heal() - Return: 1 something had to be made again, 0 all is there. */
+    int (*heal)(struct network *n, struct err *err);
+    void (*link)(const struct network *n, struct net_link *ret);
+};
+
+extern const struct net_driver bridge_driver, macvlan_driver, ipvlan_driver;
+
+struct network {
+    struct net_host *host;
+    const struct net_driver *driver;
+    char id[65];
+    char link[IFNAMSIZ]; /* the bridge, or the link that is shared */
+    struct net_options opts;
+    bool internal;
+    bool given;             /* the link is somebody else's */
+    int index;              /* ifindex of link */
+    int claim;              /* locked file while the bridge is ours; -1: none */
+    struct fw_net fw;       /* what of it the packet filter knows; bridge: NULL nothing */
+    pthread_mutex_t lock;   /* the pools */
+    struct net_pool *pools; /* heap */
+    size_t npools;
+};
