@@ -509,12 +509,16 @@ int ctr_rename(struct engine *e, const char *id, const char *name, struct err *e
     if (r < 0)
         return r;
     /* The table is searched by name: the name changes under its lock. */
+    (void)pthread_mutex_lock(&c->ends);
+    ctr_names_remove(c);
     (void)pthread_mutex_lock(&e->lock);
     (void)pthread_mutex_lock(&c->lock);
     char *old = c->name;
     c->name = arena_strdup(&c->mem, name);
     (void)pthread_mutex_unlock(&c->lock);
     (void)pthread_mutex_unlock(&e->lock);
+    ctr_names_add(c);
+    (void)pthread_mutex_unlock(&c->ends);
     auto_free char *shown = xasprintf("/%s", old);
     ctr_event(c, "rename", "oldName", shown, NULL);
     return 0;

@@ -397,6 +397,10 @@ int ctr_adopt(struct container *c, struct err *err)
         (void)pthread_mutex_lock(&c->lock);
         r = ctr_save_state(c, err);
         (void)pthread_mutex_unlock(&c->lock);
+        if (r >= 0 && ctr_net_started(c, err) < 0) { /* it runs, if without names of others */
+            log_error("container %s: %s", c->id, err->msg);
+            err_clear(err);
+        }
         return r < 0 ? r : ctr_watch_shim(c, err);
     }
     if (was_running) {

@@ -9,6 +9,7 @@
 
 #include "network/dns.h"
 #include "network/network.h"
+#include "network/watch.h"
 #include "shim/protocol.h"
 #include "wire/network.h"
 
@@ -43,6 +44,7 @@ struct nets {
     struct net *bridge; /* the default one; NULL with --bridge none */
     struct net_host *host;
     struct dns *dns;
+    struct net_watch *watch;
 };
 
 /* A running container's end in one network. */
@@ -72,6 +74,13 @@ bool net_user_defined(const struct net *n);
 void net_link(struct engine *e, struct net *n);
 /** net_event() - "create", "connect", ...; @container: id, or NULL. */
 void net_event(struct engine *e, const struct net *n, const char *action, const char *container);
+
+/** nets_all() - references to all; the caller puts each and frees the array. */
+struct net **nets_all(struct engine *e, size_t *ret_n);
+
+/* net_heal.c */
+/** nets_watch() - from here on, what others do to our links and rules is mended. */
+int nets_watch(struct engine *e, struct err *err) MUST;
 
 /* net_create.c */
 /** net_open_links() - what the record says, on the host. */
@@ -147,6 +156,9 @@ const char *port_proto(const char *name);
  */
 void end_names_add(const struct container *c, const struct ctr_end *end);
 void end_names_remove(const struct container *c, const struct ctr_end *end);
+/** ctr_names_add(), ctr_names_remove() - of all its ends; container.ends is held. */
+void ctr_names_add(const struct container *c);
+void ctr_names_remove(const struct container *c);
 /** ctr_dns_view() - what its name server shall know, for now. */
 void ctr_dns_view(const struct container *c, struct arena *a, struct dns_view *ret);
 /** ctr_end_names() - DNSNames of inspect. */

@@ -65,6 +65,18 @@ void end_names_remove(const struct container *c, const struct ctr_end *end)
     each_name(c, end, remove_one);
 }
 
+void ctr_names_add(const struct container *c)
+{
+    for (size_t i = 0; i < c->net.nends; i++)
+        end_names_add(c, &c->net.ends[i]);
+}
+
+void ctr_names_remove(const struct container *c)
+{
+    for (size_t i = 0; i < c->net.nends; i++)
+        end_names_remove(c, &c->net.ends[i]);
+}
+
 /* "db:database", "db". */
 static void add_link(const char *text, struct arena *a, struct dns_alias *v, size_t *n)
 {

@@ -214,13 +214,14 @@ int nets_settle(struct engine *e, struct err *err)
 
     if (r > 0)
         log_info("packet filter: %s", r == 1 ? "elements changed" : "table made");
-    return r;
+    return r < 0 ? r : nets_watch(e, err);
 }
 
 void nets_close(struct engine *e, bool remove)
 {
     struct err err = {0};
 
+    net_watch_free(e->nets.watch);
     for (size_t i = 0; remove && i < e->nets.n; i++)
         if (e->nets.v[i]->links && network_remove(e->nets.v[i]->links, &err) < 0)
             log_warn("network %s: %s", e->nets.v[i]->rec.net.name, err.msg);
@@ -233,8 +234,7 @@ void nets_close(struct engine *e, bool remove)
     dns_free(e->nets.dns);
 }
 
-/* References to all; the caller puts each and frees the array. */
-static struct net **all_nets(struct engine *e, size_t *ret_n)
+struct net **nets_all(struct engine *e, size_t *ret_n)
 {
     (void)pthread_mutex_lock(&e->nets.lock);
     struct net **v = xcalloc(e->nets.n + 1, sizeof(struct net *));
@@ -349,7 +349,7 @@ int net_list(struct engine *e, const struct filters *f, struct arena *a, struct 
 
     if (r < 0)
         return r;
-    auto_free struct net **all = all_nets(e, &n);
+    auto_free struct net **all = nets_all(e, &n);
     for (size_t i = 0; i < n; i++) {
         if (r >= 0 && (r = matches(e, all[i], f, err)) > 0)
             arena_push(a, *ret) = describe(e, all[i], false, a);
@@ -475,7 +475,7 @@ int net_prune(struct engine *e, const struct filters *f, struct arena *a,
     if (r < 0)
         return r;
     (void)pthread_mutex_lock(&e->nets.making);
-    auto_free struct net **all = all_nets(e, &n);
+    auto_free struct net **all = nets_all(e, &n);
     for (size_t i = 0; i < n; i++) {
         struct err one = {0};
         if (prunable(e, all[i], f, before) && remove_net(e, all[i], &one) >= 0)

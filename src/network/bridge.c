@@ -258,6 +258,14 @@ static int heal(struct network *n, struct err *err)
     return set_up_link(n, false, err);
 }
 
+static int attach(const struct network *n, const struct endpoint *ep, bool hairpin, struct err *err)
+{
+    auto_close int nl = rtnl_open(err);
+    int r = nl < 0 ? nl : rtnl_link_set_master(nl, ep->host_if, n->index, err);
+
+    return r < 0 ? r : rtnl_port_set(nl, ep->host_if, hairpin, !n->opts.icc, err);
+}
+
 static void link_of(const struct network *n, struct net_link *ret)
 {
     ret->kind = "veth";
@@ -272,4 +280,5 @@ const struct net_driver bridge_driver = {
     .remove = remove_bridge,
     .heal = heal,
     .link = link_of,
+    .attach = attach,
 };

@@ -2,11 +2,13 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/netlink.h>
 #include <nftables/libnftables.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/auto.h"
 #include "base/buf.h"
@@ -21,7 +23,8 @@ struct firewall {
     struct nft_ctx *nft; /* NULL: switched off */
     pthread_mutex_t lock;
     char table[IFNAMSIZ + 16];
-    char version[17];   /* name of an empty chain that says which rules these are */
+    char version[17]; /* name of an empty chain that says which rules these are */
+    uint32_t port_id;
     struct map *wanted; /* elements, as put_element() writes them; values mean nothing */
     bool synced;
 };
@@ -132,6 +135,27 @@ static int run(struct firewall *f, const char *commands, const char *what, struc
                   (int)strcspn(str_or(text, "failed"), "\n"), str_or(text, "failed"));
 }
 
+/* libnftables keeps its socket to itself: it is the one netfilter socket among our descriptors. */
+static uint32_t find_port_id(void)
+{
+    auto_dir DIR *d = opendir("/proc/self/fd");
+    uint32_t id = 0;
+    uint64_t fd;
+
+    for (struct dirent *ent; d && !id && (ent = readdir(d));) {
+        struct sockaddr_nl addr = {0};
+        socklen_t len = sizeof(addr), n = sizeof(int);
+        int protocol = -1;
+        if (str_to_u64(ent->d_name, &fd) == 0 &&
+            getsockname((int)fd, (struct sockaddr *)&addr, &len) == 0 &&
+            addr.nl_family == AF_NETLINK &&
+            getsockopt((int)fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &n) == 0 &&
+            protocol == NETLINK_NETFILTER)
+            id = addr.nl_pid;
+    }
+    return id;
+}
+
 int fw_open(const char *table, bool enabled, struct firewall **ret, struct err *err)
 {
     auto_buf struct buf rules = BUF_INIT;
@@ -148,8 +172,10 @@ int fw_open(const char *table, bool enabled, struct firewall **ret, struct err *
     sha256_of(rules.data, rules.len, digest);
     (void)snprintf(f->version, sizeof(f->version), "rules-%.8s", digest + strlen("sha256:"));
     f->nft = nft_ctx_new(NFT_CTX_DEFAULT);
-    if (f->nft && nft_ctx_buffer_error(f->nft) == 0 && nft_ctx_buffer_output(f->nft) == 0)
+    if (f->nft && nft_ctx_buffer_error(f->nft) == 0 && nft_ctx_buffer_output(f->nft) == 0) {
+        f->port_id = find_port_id();
         return 0;
+    }
     fw_free(take_ptr(ret));
     return err_no(err, ENOMEM, "nftables: create context");
 }
@@ -176,6 +202,11 @@ int fw_remove(struct firewall *f, struct err *err)
     int r = run(f, text.data, "delete table", err);
     (void)pthread_mutex_unlock(&f->lock);
     return r;
+}
+
+uint32_t fw_port_id(const struct firewall *f)
+{
+    return f->port_id;
 }
 
 const char *fw_table(const struct firewall *f)

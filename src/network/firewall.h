@@ -57,5 +57,7 @@ int fw_net_add(struct firewall *f, const struct fw_net *n, struct err *err) MUST
 int fw_net_del(struct firewall *f, const struct fw_net *n, struct err *err) MUST;
 int fw_publish(struct firewall *f, const struct fw_port *ports, size_t n, struct err *err) MUST;
 int fw_unpublish(struct firewall *f, const struct fw_port *ports, size_t n, struct err *err) MUST;
+/** fw_port_id() - the netlink port that our changes come from; 0 when it is switched off. */
+uint32_t fw_port_id(const struct firewall *f);
 /** fw_table() - its name, for who watches it. */
 const char *fw_table(const struct firewall *f);

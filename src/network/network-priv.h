@@ -11,7 +11,15 @@ struct net_host {
     struct firewall *fw;
     struct port_table *ports;
     bool forward;
+    pthread_mutex_t lock; /* links */
+    struct {
+        struct network **v; /* heap: those that are open */
+        size_t n;
+    } links;
 };
+
+/** net_host_owns() - is this the link of one of our networks? @name: and has it another name? */
+bool net_host_owns(struct net_host *h, int ifindex, const char *name);
 
 struct net_pool {
     struct ip subnet, gateway;
@@ -29,6 +37,10 @@ struct net_driver {
     /** heal() - Return: 1 something had to be made again, 0 all is there. */
     int (*heal)(struct network *n, struct err *err);
     void (*link)(const struct network *n, struct net_link *ret);
+    /** attach() - the host's end of an endpoint belongs to the link (again); NULL: there is none.
+     */
+    int (*attach)(const struct network *n, const struct endpoint *ep, bool hairpin,
+                  struct err *err);
 };
 
 extern const struct net_driver bridge_driver, macvlan_driver, ipvlan_driver;

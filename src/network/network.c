@@ -21,6 +21,7 @@ int net_host_open(const struct net_host_conf *c, struct net_host **ret, struct e
 
     h->forward = c->forward;
     h->ports = ports_new();
+    (void)pthread_mutex_init(&h->lock, NULL);
     if (r < 0) {
         net_host_free(h);
         return r;
@@ -35,7 +36,39 @@ void net_host_free(struct net_host *h)
         return;
     fw_free(h->fw);
     ports_free(h->ports);
+    free(h->links.v);
+    (void)pthread_mutex_destroy(&h->lock);
     free(h);
+}
+
+static void add_link(struct net_host *h, struct network *n)
+{
+    (void)pthread_mutex_lock(&h->lock);
+    h->links.v = xrealloc(h->links.v, (h->links.n + 1) * sizeof(struct network *));
+    h->links.v[h->links.n++] = n;
+    (void)pthread_mutex_unlock(&h->lock);
+}
+
+static void drop_link(struct net_host *h, const struct network *n)
+{
+    (void)pthread_mutex_lock(&h->lock);
+    for (size_t i = 0; i < h->links.n; i++)
+        if (h->links.v[i] == n) {
+            h->links.v[i] = h->links.v[--h->links.n];
+            break;
+        }
+    (void)pthread_mutex_unlock(&h->lock);
+}
+
+bool net_host_owns(struct net_host *h, int ifindex, const char *name)
+{
+    bool owns = false;
+
+    (void)pthread_mutex_lock(&h->lock);
+    for (size_t i = 0; i < h->links.n && !owns; i++)
+        owns = h->links.v[i]->index == ifindex && (!name || strcmp(name, h->links.v[i]->link) != 0);
+    (void)pthread_mutex_unlock(&h->lock);
+    return owns;
 }
 
 int net_host_sync(struct net_host *h, struct err *err)
@@ -130,6 +163,7 @@ int network_open(struct net_host *h, const struct network_conf *c, struct networ
         network_close(n);
         return r;
     }
+    add_link(h, n);
     *ret = n;
     return 0;
 }
@@ -138,6 +172,7 @@ void network_close(struct network *n)
 {
     if (!n)
         return;
+    drop_link(n->host, n);
     for (size_t i = 0; i < n->npools; i++)
         ip_pool_free(n->pools[i].pool);
     free(n->pools);
@@ -155,6 +190,11 @@ int network_remove(struct network *n, struct err *err)
 int network_heal(struct network *n, struct err *err)
 {
     return n->driver->heal(n, err);
+}
+
+int network_attach(struct network *n, const struct endpoint *ep, bool hairpin, struct err *err)
+{
+    return n->driver->attach ? n->driver->attach(n, ep, hairpin, err) : 0;
 }
 
 const char *network_bridge(const struct network *n)

@@ -14,6 +14,7 @@
 
 struct net_host;
 struct network;
+struct endpoint;
 
 /* ---- the host's side that all networks of a daemon share ---- */
 
@@ -73,8 +74,13 @@ int network_open(struct net_host *h, const struct network_conf *c, struct networ
 void network_close(struct network *n);
 /** network_remove() - delete links and rules; network_close() after that. */
 int network_remove(struct network *n, struct err *err) MUST;
-/** network_heal() - make again what somebody has taken away. Return: 1 something was missing. */
+/** network_heal() - make again what somebody has taken away. Return: 1 the link is a new one, and
+ * endpoints want network_attach(); 0 all is there. */
 int network_heal(struct network *n, struct err *err) MUST;
+/** network_attach() - give a running container's end its place on the link back. @hairpin: as when
+ * it was made. */
+int network_attach(struct network *n, const struct endpoint *ep, bool hairpin,
+                   struct err *err) MUST;
 
 /** bridge_exists() - is there a link of this name? Return: 1, 0. */
 int bridge_exists(const char *name, struct err *err) MUST;
