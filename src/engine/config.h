@@ -15,7 +15,10 @@ struct engine_config {
     bool debug;
     char *log_level, *log_format;
     char *bridge; /* link name of the default bridge; "": cleat0 or the next; "none": no bridge */
-    char *bip;
+    char *bip, *bip6;
+    char *fixed_cidr, *fixed_cidr_v6; /* of the default bridge: where its addresses come from */
+    bool ipv6;                        /* the default bridge has IPv6 */
+    bool userland_proxy;              /* accepted: ports need no process of their own here */
     int64_t mtu;
     bool ip_masq, ip_forward, icc, iptables;
     /* Subnets for networks that name none: all of Size bits within Base. */

@@ -197,7 +197,8 @@ static int check_modes(const struct host_config *h, struct err *err)
     mode = str_or(h->cgroupns_mode, "");
     if (*mode && strcmp(mode, "host") != 0 && strcmp(mode, "private") != 0)
         return err_invalid(err, "invalid CgroupNS mode: %s", mode);
-    if (h->links.n && !str_eq(h->network_mode, "bridge"))
+    if (h->links.n &&
+        (str_eq(h->network_mode, "host") || str_starts(h->network_mode, "container:")))
         return err_invalid(err, "conflicting options: %s type networking can't be used with links",
                            h->network_mode);
     return 0;
@@ -405,6 +406,8 @@ static int build(struct engine *e, struct container *c, const struct container_c
         r = check_host(c->host, err);
     if (r >= 0)
         r = not_the_image(ctr_volumes_plan(c, err), err);
+    if (r >= 0)
+        r = not_the_image(links_check(e, c->host, err), err);
     if (r >= 0)
         r = not_the_image(ctr_networks_init(c, req->networking_config, err), err);
     return r < 0 ? r : ctr_check_ports(e, c->config, c->host, err);

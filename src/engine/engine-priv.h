@@ -2,20 +2,23 @@
  * The engine's own structs.
  *
  * Locks, in the order they are taken:
- *   nets.making      one network made or removed at a time; held while the kernel does it
- *   container.op     one of start, remove, restart, rename, connect at a time; held while they
- * block container.freeze one freeze or thaw at a time; held while the kernel does it container.ends
- * its ends in networks change; an exit waits for it before it takes them all engine.lock      the
- * table of containers and of execs; never held over I/O container.lock   the container's state;
- * never held over anything that waits nets.lock        the table of networks The catalog, networks
- * and the name server have locks of their own, below all of these.
+ *
+ *   nets.making      one network made, removed or mended at a time; held while the kernel does it
+ *   container.op     one of start, remove, restart, rename, connect; held while they block
+ *   container.freeze one freeze or thaw at a time; held while the kernel does it
+ *   container.ends   its ends in networks change; an exit waits for it, then takes them all
+ *   engine.lock      the table of containers and of execs; never held over I/O
+ *   container.lock   the container's state; never held over anything that waits
+ *   nets.lock        the table of networks
+ *
+ * The catalog, networks and the name server have locks of their own, below all of these.
  */
 #pragma once
 
 #include "engine/engine.h"
+#include "engine/net-priv.h"
 #include "image/store.h"
 #include "kern/cgroup.h"
-#include "engine/net-priv.h"
 #include "shim/client.h"
 #include "store/containers.h"
 #include "store/db.h"
@@ -251,6 +254,20 @@ int user_lookup(const struct container *c, const char *user, const struct strv *
                 struct arena *a, struct user_info *ret, struct err *err) MUST;
 int seccomp_cache_open(int data_fd, struct seccomp_cache **ret, struct err *err) MUST;
 void seccomp_cache_free(struct seccomp_cache *sc);
+
+/* links.c: --link on the default bridge */
+/** links_check() - do all the linked containers exist? */
+int links_check(struct engine *e, const struct host_config *host, struct err *err) MUST;
+/** links_running() - they must run before what is linked to them. */
+int links_running(const struct container *c, struct err *err) MUST;
+/** links_hosts() - their lines of /etc/hosts. */
+void links_hosts(const struct container *c, struct buf *out);
+/** links_environment() - what Docker tells of them by environment variables. */
+void links_environment(const struct container *c, struct arena *a, struct strv *env);
+/** links_describe() - "/db:/web/alias", as inspect shows them. */
+struct strv links_describe(const struct container *c, struct arena *a);
+/** links_refresh() - @c has started: who is linked to it learns its address. */
+void links_refresh(const struct container *c);
 
 /* start.c */
 int ctr_start_locked(struct container *c, struct err *err) MUST; /* op held */

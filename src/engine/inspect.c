@@ -150,6 +150,8 @@ int ctr_inspect(struct engine *e, const char *id, bool size, struct arena *a,
         .host_config = json_clone(&host_config_type, c->host, a),
         .config = json_clone(&container_config_type, c->config, a),
     };
+    if (c->host->links.n)
+        ret->host_config->links = links_describe(c, a);
     put_command(c, a, ret);
     put_state(c, a, &ret->state);
     put_driver(c, a, ret);

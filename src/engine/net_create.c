@@ -100,6 +100,46 @@ int net_open_host(struct engine *e, const char *name, struct err *err)
     return net_host_open(&c, &e->nets.host, err);
 }
 
+/* A /48 of unique local addresses (RFC 4193) that is this daemon's: from its id. */
+static struct ip_block own_ipv6_block(const struct engine *e)
+{
+    struct ip_block b = {.base = {.family = AF_INET6, .prefix = 48}, .size = 64};
+    char digest[DIGEST_LEN + 1];
+    unsigned byte[5] = {0};
+
+    sha256_of(e->id, strlen(e->id), digest);
+    (void)sscanf(digest + strlen("sha256:"), "%2x%2x%2x%2x%2x", &byte[0], &byte[1], &byte[2],
+                 &byte[3], &byte[4]);
+    b.base.addr[0] = 0xfd;
+    for (int i = 0; i < 5; i++)
+        b.base.addr[i + 1] = (uint8_t)byte[i];
+    return b;
+}
+
+/* From the daemon's pools of this family, or from the usual ones. */
+static int pick_subnet(struct engine *e, int family, const struct ip *taken, size_t ntaken,
+                       struct ip *ret, struct err *err)
+{
+    const struct engine_config *c = e->conf;
+    struct ip_block own6 = own_ipv6_block(e);
+    auto_free struct ip_block *blocks = xcalloc(c->default_address_pools.n + 1, sizeof(*blocks));
+    size_t n = 0;
+
+    for (size_t i = 0; i < c->default_address_pools.n; i++) {
+        const struct address_pool *p = c->default_address_pools.v[i];
+        struct ip_block b = {.size = (uint8_t)p->size};
+        if (ip_parse(str_or(p->base, ""), &b.base) < 0 || p->size < b.base.prefix ||
+            p->size > (int64_t)ip_len(&b.base) * 8 - 2)
+            return err_invalid(err, "invalid default address pool: base %s, size %lld", p->base,
+                               (long long)p->size);
+        if (b.base.family == family)
+            blocks[n++] = b;
+    }
+    if (n > 0)
+        return ipam_find_subnet(blocks, n, family, taken, ntaken, ret, err);
+    return ipam_find_subnet(family == AF_INET6 ? &own6 : NULL, 1, family, taken, ntaken, ret, err);
+}
+
 /* Its address: as told, as the link has it from before, or the first of a free subnet. */
 static int pick_bridge_address(struct engine *e, const char *name, struct ip *ret, struct err *err)
 {
@@ -111,19 +151,53 @@ static int pick_bridge_address(struct engine *e, const char *name, struct ip *re
     int r = bridge_address(name, ret, err);
     if (r != 0)
         return r;
-    r = ipam_find_subnet(NULL, 0, AF_INET, NULL, 0, ret, err);
+    r = pick_subnet(e, AF_INET, NULL, 0, ret, err);
     if (r >= 0)
         *ret = ip_add(ret, 1);
     return r;
 }
 
-static void fill_default(struct engine *e, struct net *n, const char *name,
-                         const struct ip *gateway)
+static void add_subnet(struct net *n, const struct ip *gateway, const char *range)
 {
-    struct network_inspect *rec = &n->rec.net;
     struct ipam_pool *pool = arena_new(&n->mem, struct ipam_pool);
     struct ip subnet = ip_network(gateway);
     char text[IP_TEXT];
+
+    pool->subnet = arena_strdup(&n->mem, ip_format_cidr(&subnet, text));
+    pool->gateway = arena_strdup(&n->mem, ip_format(gateway, text));
+    if (!str_empty(range))
+        pool->ip_range = arena_strdup(&n->mem, range);
+    arena_push(&n->mem, n->rec.net.ipam.config) = pool;
+}
+
+/* The subnet of the bridge's IPv6 address, of the range, or the last of our own: always the same,
+ * so that a restart finds the bridge as it was. */
+static int add_ipv6(struct engine *e, struct net *n, struct err *err)
+{
+    const struct engine_config *c = e->conf;
+    struct ip gateway = own_ipv6_block(e).base;
+
+    if (!str_empty(c->bip6)) {
+        if (ip_parse(c->bip6, &gateway) < 0 || gateway.family != AF_INET6)
+            return err_invalid(err, "invalid bip6 \"%s\"", c->bip6);
+    } else if (!str_empty(c->fixed_cidr_v6)) {
+        if (ip_parse(c->fixed_cidr_v6, &gateway) < 0 || gateway.family != AF_INET6)
+            return err_invalid(err, "invalid fixed-cidr-v6 \"%s\"", c->fixed_cidr_v6);
+        gateway = ip_network(&gateway);
+        gateway = ip_add(&gateway, 1);
+    } else {
+        gateway.prefix = 64;
+        gateway.addr[6] = gateway.addr[7] = 0xff;
+        gateway = ip_add(&gateway, 1);
+    }
+    add_subnet(n, &gateway, str_empty(c->bip6) ? NULL : c->fixed_cidr_v6);
+    return 0;
+}
+
+static int fill_default(struct engine *e, struct net *n, const char *name, const struct ip *gateway,
+                        struct err *err)
+{
+    struct network_inspect *rec = &n->rec.net;
     const struct {
         const char *key, *val;
     } options[] = {
@@ -136,12 +210,12 @@ static void fill_default(struct engine *e, struct net *n, const char *name,
          arena_printf(&n->mem, "%d", e->conf->mtu ? (int)e->conf->mtu : 1500)},
     };
 
-    pool->subnet = arena_strdup(&n->mem, ip_format_cidr(&subnet, text));
-    pool->gateway = arena_strdup(&n->mem, ip_format(gateway, text));
     rec->ipam.config.n = 0;
-    arena_push(&n->mem, rec->ipam.config) = pool;
+    add_subnet(n, gateway, e->conf->fixed_cidr);
+    rec->enable_ipv6 = e->conf->ipv6;
     for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
         strmap_set(&n->mem, &rec->options, options[i].key, options[i].val);
+    return e->conf->ipv6 ? add_ipv6(e, n, err) : 0;
 }
 
 static int open_bridge(struct engine *e, struct net *n, const char *name, bool fresh,
@@ -152,10 +226,10 @@ static int open_bridge(struct engine *e, struct net *n, const char *name, bool f
 
     if (r >= 0)
         r = pick_bridge_address(e, name, &gateway, err);
-    if (r >= 0) {
-        fill_default(e, n, name, &gateway);
+    if (r >= 0)
+        r = fill_default(e, n, name, &gateway, err);
+    if (r >= 0)
         r = net_open_links(e, n, fresh, err);
-    }
     if (r < 0)
         net_host_free(take_ptr(&e->nets.host));
     return r;
@@ -309,49 +383,14 @@ static struct ip *taken_subnets(struct engine *e, size_t *ret_n)
     return v;
 }
 
-/* A /48 of unique local addresses (RFC 4193) that is this daemon's: from its id. */
-static struct ip_block own_ipv6_block(const struct engine *e)
-{
-    struct ip_block b = {.base = {.family = AF_INET6, .prefix = 48}, .size = 64};
-    char digest[DIGEST_LEN + 1];
-    unsigned byte[5] = {0};
-
-    sha256_of(e->id, strlen(e->id), digest);
-    (void)sscanf(digest + strlen("sha256:"), "%2x%2x%2x%2x%2x", &byte[0], &byte[1], &byte[2],
-                 &byte[3], &byte[4]);
-    b.base.addr[0] = 0xfd;
-    for (int i = 0; i < 5; i++)
-        b.base.addr[i + 1] = (uint8_t)byte[i];
-    return b;
-}
-
 static int add_pool(struct engine *e, struct net *n, int family, const struct ip *taken,
                     size_t ntaken, struct err *err)
 {
-    const struct engine_config *c = e->conf;
-    struct ip_block own6 = own_ipv6_block(e);
     struct ipam_pool *pool = arena_new(&n->mem, struct ipam_pool);
-    struct ip_block *blocks = xcalloc(c->default_address_pools.n + 1, sizeof(*blocks));
-    bool own = false;
-    size_t count = 0;
     struct ip subnet;
     char text[IP_TEXT];
-    int r = 0;
+    int r = pick_subnet(e, family, taken, ntaken, &subnet, err);
 
-    for (size_t i = 0; r >= 0 && i < c->default_address_pools.n; i++) {
-        const struct address_pool *p = c->default_address_pools.v[i];
-        r = ip_parse(str_or(p->base, ""), &blocks[count].base);
-        blocks[count].size = (uint8_t)p->size;
-        own |= r >= 0 && blocks[count++].base.family == family;
-    }
-    if (r < 0)
-        r = err_invalid(err, "invalid default address pool");
-    else if (own)
-        r = ipam_find_subnet(blocks, count, family, taken, ntaken, &subnet, err);
-    else
-        r = ipam_find_subnet(family == AF_INET6 ? &own6 : NULL, 1, family, taken, ntaken, &subnet,
-                             err);
-    free(blocks);
     if (r < 0)
         return r;
     pool->subnet = arena_strdup(&n->mem, ip_format_cidr(&subnet, text));

@@ -58,33 +58,14 @@ static void put_own(const struct container *c, const struct ip *ip, struct buf *
     buf_putc(t, '\n');
 }
 
-/* Of legacy links: the other's address on the default bridge, under the alias and its own names. */
-static void put_link(const struct container *c, const char *text, struct buf *t)
-{
-    auto_arena struct arena a = ARENA_INIT;
-    struct strv part = str_split(&a, text, ':');
-    const char *name = part.v[0], *alias = part.n > 1 ? part.v[1] : part.v[0];
-    auto_ctr struct container *o = ctr_find(c->e, name, NULL);
-    char addr[INET6_ADDRSTRLEN];
-
-    if (!o)
-        return;
-    (void)pthread_mutex_lock(&o->lock);
-    for (size_t i = 0; i < o->net.nends; i++)
-        if (o->net.ends[i].net == c->e->nets.bridge && o->net.ends[i].ep.ip.family)
-            buf_printf(t, "%s\t%s %.12s %s\n", ip_format(&o->net.ends[i].ep.ip, addr), alias, o->id,
-                       o->name);
-    (void)pthread_mutex_unlock(&o->lock);
-}
-
 static int hosts_text(const struct container *c, struct buf *t, struct err *err)
 {
     buf_puts(t, "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
                 "fe00::\tip6-localnet\nff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\n"
                 "ff02::2\tip6-allrouters\n");
     int r = put_extra(c, t, err);
-    for (size_t i = 0; r >= 0 && i < c->host->links.n; i++)
-        put_link(c, c->host->links.v[i], t);
+    if (r >= 0)
+        links_hosts(c, t);
     for (size_t i = 0; r >= 0 && i < c->net.nends; i++) {
         put_own(c, &c->net.ends[i].ep.ip, t);
         put_own(c, &c->net.ends[i].ep.ip6, t);

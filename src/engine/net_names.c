@@ -89,9 +89,11 @@ static void add_link(const char *text, struct arena *a, struct dns_alias *v, siz
     ++*n;
 }
 
+/* Links stand at the end in the network, or, from older clients, in the container's settings. */
 static void add_links(const struct container *c, struct arena *a, struct dns_view *ret)
 {
-    size_t room = 0, n = 0;
+    const struct strv *older = &c->host->links;
+    size_t room = older->n, n = 0;
 
     for (size_t i = 0; i < c->networks.endpoints.n; i++)
         room += c->networks.endpoints.v[i].val->links.n;
@@ -101,6 +103,8 @@ static void add_links(const struct container *c, struct arena *a, struct dns_vie
         for (size_t k = 0; k < links->n; k++)
             add_link(links->v[k], a, v, &n);
     }
+    for (size_t i = 0; i < older->n; i++)
+        add_link(older->v[i], a, v, &n);
     ret->aliases = v;
     ret->naliases = n;
 }

@@ -313,6 +313,7 @@ struct strv ctr_environment(const struct container *c, bool tty, const struct st
         strv_env_set(a, &env, arena_printf(a, "HOSTNAME=%s", c->config->hostname));
     if (tty)
         strv_env_set(a, &env, "TERM=xterm");
+    links_environment(c, a, &env);
     put_env(a, &env, &c->config->env);
     put_env(a, &env, more);
     if (!strv_env(&env, "HOME"))

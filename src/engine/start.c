@@ -245,6 +245,8 @@ static int fill_plan(struct container *c, struct arena *a, struct shim_plan *pla
     if (r >= 0)
         r = ctr_volumes_make(c, false, err);
     if (r >= 0)
+        r = links_running(c, err);
+    if (r >= 0)
         r = ctr_net_join(c, a, plan, err);
     if (r >= 0)
         r = ctr_net_files(c, err);
@@ -410,6 +412,7 @@ static int started(struct container *c, const struct shim_event *ev, struct err 
     attach_late(c, late);
     if (r >= 0 && ctr_net_started(c, &names) < 0) /* it runs, if without names of others */
         log_error("container %s: %s", c->id, names.msg);
+    links_refresh(c);
     ctr_volume_events(c, "mount");
     ctr_net_event(c, "connect");
     ctr_event(c, "start", NULL);

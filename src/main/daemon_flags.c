@@ -20,12 +20,15 @@ struct flag {
 
 static const struct flag flags[] = {
     {"bip", 0, "bip", "Address and prefix of the bridge"},
+    {"bip6", 0, "bip6", "IPv6 address and prefix of the bridge"},
     {"bridge", 'b', "bridge",
      "Name of the default bridge, or none (default: cleat0, or the next free one)"},
     {"cgroup-parent", 0, "cgroup-parent", "Parent cgroup of all containers"},
     {"config-file", 0, NULL, "Configuration file (default " DEFAULT_CONFIG ")"},
     {"data-root", 0, "data-root", "Directory of everything that is kept"},
     {"debug", 'D', "debug", "Log much more"},
+    {"default-address-pool", 0, "default-address-pools",
+     "Subnets for networks: base=CIDR,size=BITS (repeatable)"},
     {"default-cgroupns-mode", 0, "default-cgroupns-mode", "cgroup namespace: host or private"},
     {"default-ipc-mode", 0, "default-ipc-mode", "IPC namespace: private, shareable, host"},
     {"default-shm-size", 0, "default-shm-size", "Bytes of /dev/shm"},
@@ -34,6 +37,8 @@ static const struct flag flags[] = {
     {"dns-search", 0, "dns-search", "Search domain for containers (repeatable)"},
     {"exec-root", 0, "exec-root", "Directory of what lives until the next boot"},
     {"experimental", 0, "experimental", "Switch experimental features on"},
+    {"fixed-cidr", 0, "fixed-cidr", "Addresses of the default bridge come from this range"},
+    {"fixed-cidr-v6", 0, "fixed-cidr-v6", "The same for IPv6"},
     {"group", 'G', "group", "Group of the unix socket"},
     {"help", 'h', NULL, "Print this"},
     {"host", 'H', "hosts", "Address to listen on (repeatable)"},
@@ -47,6 +52,7 @@ static const struct flag flags[] = {
     {"ip", 0, "ip", "Default host address of published ports"},
     {"ip-forward", 0, "ip-forward", "Switch IP forwarding on"},
     {"ip-masq", 0, "ip-masq", "Masquerade what containers send out"},
+    {"ipv6", 0, "ipv6", "IPv6 on the default bridge"},
     {"iptables", 0, "iptables", "Manage packet filter rules"},
     {"label", 0, "labels", "Label of the daemon (repeatable)"},
     {"live-restore", 0, "live-restore", "Containers outlive a stopped daemon"},
@@ -70,6 +76,7 @@ static const struct flag flags[] = {
     {"tlscert", 0, "tlscert", "Certificate of the daemon"},
     {"tlskey", 0, "tlskey", "Key of the daemon"},
     {"tlsverify", 0, "tlsverify", "Use TLS and verify clients"},
+    {"userland-proxy", 0, "userland-proxy", "Accepted for compatibility: no process is needed"},
     {"validate", 0, NULL, "Check the configuration and exit"},
     {"version", 'v', NULL, "Print the version"},
 };
@@ -164,6 +171,29 @@ static int set_bool(const struct given *g, bool *to, struct err *err)
     return err_invalid(err, "invalid argument \"%s\" for \"--%s\" flag", g->value, g->flag->name);
 }
 
+/* "base=10.10.0.0/16,size=24" */
+static int add_pool(const struct given *g, struct engine_config *c, struct arena *a,
+                    struct err *err)
+{
+    struct address_pool *p = arena_new(a, struct address_pool);
+    struct strv parts = str_split(a, g->value, ',');
+    int r = 0;
+
+    for (size_t i = 0; i < parts.n; i++) {
+        const char *base = str_starts(parts.v[i], "base="), *size = str_starts(parts.v[i], "size=");
+        if (base)
+            p->base = arena_strdup(a, base);
+        else
+            r |= size ? str_to_i64(size, &p->size) : -EINVAL;
+    }
+    if (r < 0 || str_empty(p->base) || p->size <= 0)
+        return err_invalid(err,
+                           "invalid argument \"%s\" for \"--%s\" flag: want base=CIDR,size=BITS",
+                           g->value, g->flag->name);
+    arena_push(a, c->default_address_pools) = p;
+    return 0;
+}
+
 static int apply(const struct given *g, struct engine_config *c, struct arena *a, struct err *err)
 {
     size_t at;
@@ -188,6 +218,8 @@ static int apply(const struct given *g, struct engine_config *c, struct arena *a
                                g->value, g->flag->name);
         strmap_set(a, to, arena_strndup(a, g->value, (size_t)(eq - g->value)), eq + 1);
         return 0;
+    case F_OBJV:
+        return add_pool(g, c, a, err);
     default:
         *(char **)to = arena_strdup(a, g->value);
         return 0;

@@ -65,7 +65,10 @@ static const struct {
     {"pre",
      "type nat hook prerouting priority dstnat",
      {"iifname != \"lo\" ip daddr 127.0.0.0/8 return", "fib daddr type local jump ports"}},
-    {"out", "type nat hook output priority -100", {"fib daddr type local jump ports"}},
+    /* ::1 is routed nowhere but to this host: the proxy serves it. */
+    {"out",
+     "type nat hook output priority -100",
+     {"ip6 daddr ::1 return", "fib daddr type local jump ports"}},
     /* Localhost, and a container that asks for a published port of its own network, need a source
      * address that the answer comes back to (told by address: where br_netfilter translates on
      * the bridge there is no incoming interface here). */

@@ -4,12 +4,15 @@
 
 #include "network/firewall.h"
 #include "network/network.h"
+#include "network/proxy.h"
 
 #include <pthread.h>
 
 struct net_host {
     struct firewall *fw;
     struct port_table *ports;
+    struct proxy *proxy;
+    bool filter; /* the packet filter is ours to use */
     bool forward;
     pthread_mutex_t lock; /* links */
     struct {

@@ -20,7 +20,9 @@ int net_host_open(const struct net_host_conf *c, struct net_host **ret, struct e
     int r = fw_open(c->table, c->filter, &h->fw, err);
 
     h->forward = c->forward;
+    h->filter = c->filter;
     h->ports = ports_new();
+    h->proxy = proxy_new();
     (void)pthread_mutex_init(&h->lock, NULL);
     if (r < 0) {
         net_host_free(h);
@@ -36,6 +38,7 @@ void net_host_free(struct net_host *h)
         return;
     fw_free(h->fw);
     ports_free(h->ports);
+    proxy_free(h->proxy);
     free(h->links.v);
     (void)pthread_mutex_destroy(&h->lock);
     free(h);
@@ -344,6 +347,29 @@ static struct fw_port *fw_ports(const struct endpoint *ep, const struct publish 
     return v;
 }
 
+/* The packet filter does not lead IPv6 to a container without it, nor ::1 to anybody; without a
+ * packet filter every port is served from here. SCTP has no socket that could be spliced. */
+static int serve_port(struct network *n, const struct endpoint *ep, struct publish *p,
+                      struct err *err)
+{
+    bool v6 = p->host.family == AF_INET6;
+    const struct ip *to = v6 && ep->ip6.family ? &ep->ip6 : &ep->ip;
+
+    if (p->reserved < 0 || strcmp(p->proto, "sctp") == 0 || (n->host->filter && !v6))
+        return 0;
+    if (!to->family)
+        to = &ep->ip6;
+    return proxy_port_new(n->host->proxy, p->reserved, strcmp(p->proto, "tcp") == 0, to, p->port,
+                          &p->proxy, err);
+}
+
+static void release(struct network *n, struct publish *ports, size_t np)
+{
+    for (size_t i = 0; i < np; i++)
+        proxy_port_free(take_ptr(&ports[i].proxy));
+    ports_release(n->host->ports, ports, np);
+}
+
 int network_publish(struct network *n, const struct endpoint *ep, struct publish *ports, size_t np,
                     const char *owner, struct err *err)
 {
@@ -353,10 +379,13 @@ int network_publish(struct network *n, const struct endpoint *ep, struct publish
     int r = ports_reserve(n->host->ports, ports, np, owner, err);
     if (r < 0)
         return r;
+    for (size_t i = 0; r >= 0 && i < np; i++)
+        r = serve_port(n, ep, &ports[i], err);
     auto_free struct fw_port *v = fw_ports(ep, ports, np, &count);
-    r = fw_publish(n->host->fw, v, count, err);
+    if (r >= 0)
+        r = fw_publish(n->host->fw, v, count, err);
     if (r < 0)
-        ports_release(n->host->ports, ports, np);
+        release(n, ports, np);
     return r;
 }
 
@@ -369,5 +398,5 @@ void network_unpublish(struct network *n, const struct endpoint *ep, struct publ
 
     if (fw_unpublish(n->host->fw, v, count, &err) < 0)
         log_warn("%s", err.msg);
-    ports_release(n->host->ports, ports, np);
+    release(n, ports, np);
 }

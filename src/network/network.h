@@ -20,7 +20,7 @@ struct endpoint;
 
 struct net_host_conf {
     const char *table; /* of the packet filter; no other daemon has that name */
-    bool filter;       /* false: the packet filter is left alone; no ports, no masquerading */
+    bool filter;       /* false: the packet filter is left alone: no masquerading, spliced ports */
     bool forward;      /* switch IP forwarding on where a network needs it */
 };
 
@@ -126,7 +126,7 @@ void network_link(const struct network *n, struct net_link *ret);
 
 /**
  * network_publish() - reserve the host's ports, then lead them to @ep, all or none
- * @owner: container's name. An IPv6 port of a container without IPv6 is only reserved.
+ * @owner: container's name. An IPv6 port of a container without IPv6 is spliced by this process.
  * Return: 0; as ports_reserve().
  */
 int network_publish(struct network *n, const struct endpoint *ep, struct publish *ports, size_t np,

@@ -8,6 +8,7 @@
 #include "kern/ip.h"
 
 struct port_table;
+struct proxy_port;
 
 struct publish {
     struct ip host;           /* address to listen on, of either family; all zero: any */
@@ -16,6 +17,7 @@ struct publish {
     const char *proto;        /* "tcp", "udp", "sctp": static text */
     bool twin;    /* the same binding as the one before it, in the other family: it gets its port */
     int reserved; /* socket that holds the port; -1: none */
+    struct proxy_port *proxy; /* serves that socket; NULL: the packet filter does it all */
 };
 
 struct port_table *ports_new(void);
