@@ -73,6 +73,7 @@ static void serve(void)
 static size_t query(uint8_t *p, unsigned id)
 {
     static const uint8_t head[] = {0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0};
+    static const uint8_t tail[] = {0, 0, 1, 0, 1};
     char name[16];
 
     memcpy(p, head, sizeof(head));
@@ -81,7 +82,7 @@ static size_t query(uint8_t *p, unsigned id)
     int n = snprintf(name, sizeof(name), "name%u", id % NAMES);
     p[12] = (uint8_t)n;
     memcpy(p + 13, name, (size_t)n);
-    memcpy(p + 13 + n, "\0\0\1\0\1", 5);
+    memcpy(p + 13 + n, tail, sizeof(tail));
     return 18 + (size_t)n;
 }
 
@@ -121,9 +122,9 @@ static void one_at_a_time(int fd, int64_t until)
         took[n++] = mono_ns() - begin;
     }
     qsort(took, n, sizeof(*took), by_value);
+    size_t middle = n / 2, worst = n * 99 / 100;
     (void)printf("one at a time: median %.3f ms, 99%% below %.3f ms, longest %.3f ms\n",
-                 (double)took[n / 2] / 1e6, (double)took[n * 99 / 100] / 1e6,
-                 (double)took[n - 1] / 1e6);
+                 (double)took[middle] / 1e6, (double)took[worst] / 1e6, (double)took[n - 1] / 1e6);
 }
 
 static void many_under_way(int fd, int64_t until)

@@ -38,15 +38,24 @@ struct dns_cache *dns_cache_new(void)
 
 static void unlink_entry(struct dns_cache *c, struct entry *e)
 {
-    *(e->prev ? &e->prev->next : &c->first) = e->next;
-    *(e->next ? &e->next->prev : &c->last) = e->prev;
+    if (e->prev)
+        e->prev->next = e->next;
+    else
+        c->first = e->next;
+    if (e->next)
+        e->next->prev = e->prev;
+    else
+        c->last = e->prev;
 }
 
 static void push_front(struct dns_cache *c, struct entry *e)
 {
     e->prev = NULL;
     e->next = c->first;
-    *(e->next ? &e->next->prev : &c->last) = e;
+    if (e->next)
+        e->next->prev = e;
+    else
+        c->last = e;
     c->first = e;
 }
 

@@ -101,13 +101,14 @@ static bool reverse4(const char *s, const char *end, uint8_t addr[4])
 
 static bool reverse6(const char *s, const char *end, uint8_t addr[16])
 {
-    static const char digits[] = "0123456789abcdef";
+    static const char digits[16] = {'0', '1', '2', '3', '4', '5', '6', '7',
+                                    '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'};
 
     if (end - s != 63)
         return false;
     memset(addr, 0, 16);
     for (int i = 0; i < 32; i++, s += 2) {
-        const char *digit = memchr(digits, *s, 16);
+        const char *digit = memchr(digits, *s, sizeof(digits));
         if (!digit || (i < 31 && s[1] != '.'))
             return false;
         addr[15 - i / 2] |= (uint8_t)((digit - digits) << (i % 2 * 4));

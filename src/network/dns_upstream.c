@@ -74,10 +74,16 @@ static void add_waiter(struct dns_query *query, struct dns_client *c, const stru
 
 static void unlink_waiter(struct dns_waiter *w)
 {
-    *(w->prev ? &w->prev->next : &w->client->waiters) = w->next;
+    if (w->prev)
+        w->prev->next = w->next;
+    else
+        w->client->waiters = w->next;
     if (w->next)
         w->next->prev = w->prev;
-    *(w->query_prev ? &w->query_prev->query_next : &w->query->waiters) = w->query_next;
+    if (w->query_prev)
+        w->query_prev->query_next = w->query_next;
+    else
+        w->query->waiters = w->query_next;
     if (w->query_next)
         w->query_next->query_prev = w->query_prev;
     w->client->nwaiters--;

@@ -162,7 +162,8 @@ static void check_digger(const char *program)
         add(&f, "many", many);
     }
     /* Cut by datagram, so asked again by TCP. */
-    (void)snprintf(c, sizeof(c), "%s 2>&1 +short @%s many A | grep -c ^10.2.0", program, DNS_ADDRESS);
+    (void)snprintf(c, sizeof(c), "%s 2>&1 +short @%s many A | grep -c ^10.2.0", program,
+                   DNS_ADDRESS);
     CHECK_STR(output(c, 0), "200\n");
     (void)snprintf(c, sizeof(c), "%s @%s nope A", program, DNS_ADDRESS);
     want_line(output(c, 0), "NXDOMAIN");
