@@ -367,3 +367,43 @@ TEST(too_many_queries_fail_at_once)
     dns_free(d);
     fake_stop(&f);
 }
+
+/* Sends queries and goes, at once or after some answers. */
+static void come_and_go(uint16_t port, int i)
+{
+    auto_close int tcp = connected(SOCK_STREAM, DNS_ADDRESS, port);
+    char name[32];
+
+    for (int k = 0; k < 6; k++) {
+        (void)snprintf(name, sizeof(name), "n%d.test", (i + k) % 7); /* many ask the same */
+        send_query_tcp(tcp, (struct query){.name = name, .type = ns_t_a, .id = (uint16_t)k});
+    }
+    for (int k = 0; k < i % 4; k++)
+        CHECK_STR(get_tcp(tcp).text, "192.0.2.1");
+    if (i % 5 == 0) { /* a reset: what is unread is thrown away */
+        struct linger now = {.l_onoff = 1};
+        CHECK(setsockopt(tcp, SOL_SOCKET, SO_LINGER, &now, sizeof(now)) == 0);
+    }
+}
+
+TEST(connections_come_and_go_while_queries_are_under_way)
+{
+    struct fake f = {.addr = ONE, .number = 1, .ttl = 0, .way = CUT}; /* two steps, never kept */
+    struct dns *d = start();
+    struct dns_view view = asking(servers, 1);
+
+    fake_start(&f);
+    struct box stays = box_new(d, &view);
+    for (int round = 0; round < 20; round++) {
+        struct box b = box_new(d, &view);
+        for (int i = 0; i < 20; i++) {
+            come_and_go(b.tcp_port, i);
+            come_and_go(stays.tcp_port, i);
+        }
+        box_free(&b);
+    }
+    WANT(&stays, "example.test", ns_t_a, "192.0.2.1");
+    box_free(&stays);
+    dns_free(d);
+    fake_stop(&f);
+}
