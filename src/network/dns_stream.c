@@ -1,6 +1,7 @@
 #include "network/dns-priv.h"
 
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 
 #include "base/auto.h"
@@ -176,7 +177,10 @@ static void on_idle(struct loop_source *timer, uint32_t events, void *arg)
 static void open_stream(struct dns_client *c, int fd)
 {
     struct dns_stream *s = xnew(struct dns_stream);
+    int on = 1;
 
+    /* An answer must not wait for the acknowledgement of the one before. */
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     s->c = c;
     s->fd = fd;
     s->events = EPOLLIN;

@@ -10,6 +10,7 @@
 #include <arpa/nameser.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -78,6 +79,8 @@ static inline int connected(int type, const char *text, uint16_t port)
     CHECK(fd >= 0);
     CHECK(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof(t)) == 0);
     CHECK(connect(fd, (struct sockaddr *)&a, n) == 0);
+    int on = 1; /* a query is two writes here */
+    CHECK(type != SOCK_STREAM || setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) == 0);
     return fd;
 }
 
