@@ -54,7 +54,7 @@ static int to(int type, const char *ip, uint16_t port)
 
 static uint16_t port_of(int fd)
 {
-    struct sockaddr_in a;
+    struct sockaddr_in a = {0};
     socklen_t n = sizeof(a);
 
     CHECK(getsockname(fd, (struct sockaddr *)&a, &n) == 0);

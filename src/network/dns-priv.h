@@ -240,5 +240,7 @@ struct dns {
     uint8_t *in;                /* DNS_MSG_MAX bytes: the datagram just read */
     struct dns_cache *cache;
     struct map *queries; /* key -> struct dns_query */
-    size_t sockets, max_sockets;
+    size_t sockets;      /* to upstream */
+    size_t streams;      /* connections of all clients */
+    size_t max_sockets;  /* of either kind */
 };

@@ -10,7 +10,8 @@
 #define STACK_B (256 * 1024)
 #define SOCKETS_MAX 4096
 
-/* Upstream takes a socket per server and query; the daemon needs most of its descriptors itself. */
+/* Upstream takes a socket per server and query, and containers connect as they like; the daemon
+ * needs descriptors for other things too. */
 static size_t max_sockets(void)
 {
     struct rlimit files;

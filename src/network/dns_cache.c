@@ -1,5 +1,6 @@
 #include "network/dns-priv.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,21 +39,37 @@ struct dns_cache *dns_cache_new(void)
 
 static void unlink_entry(struct dns_cache *c, struct entry *e)
 {
-    *(e->prev ? &e->prev->next : &c->first) = e->next;
-    *(e->next ? &e->next->prev : &c->last) = e->prev;
+    if (e->prev)
+        e->prev->next = e->next;
+    else
+        c->first = e->next;
+    if (e->next)
+        e->next->prev = e->prev;
+    else
+        c->last = e->prev;
 }
 
 static void push_front(struct dns_cache *c, struct entry *e)
 {
     e->prev = NULL;
     e->next = c->first;
-    *(e->next ? &e->next->prev : &c->last) = e;
+    if (e->next)
+        e->next->prev = e;
+    else
+        c->last = e;
     c->first = e;
 }
 
 static size_t cost(const struct entry *e)
 {
     return sizeof(*e) + e->n + 2 * strlen(e->key); /* the map has a copy of the key */
+}
+
+static void free_entry(struct entry *e)
+{
+    free(e->key);
+    free(e->p);
+    free(e);
 }
 
 static void drop(struct dns_cache *c, struct entry *e)
@@ -62,17 +79,17 @@ static void drop(struct dns_cache *c, struct entry *e)
     c->bytes -= cost(e);
     unlink_entry(c, e);
     (void)map_del(c->entries, e->key);
-    free(e->key);
-    free(e->p);
-    free(e);
+    free_entry(e);
 }
 
 void dns_cache_free(struct dns_cache *c)
 {
     if (!c)
         return;
-    while (c->first)
-        drop(c, c->first);
+    for (struct entry *e = c->first, *next; e; e = next) {
+        next = e->next;
+        free_entry(e);
+    }
     map_free(c->entries);
     free(c);
 }
@@ -108,6 +125,8 @@ void dns_cache_put(struct dns_cache *c, const char *key, const uint8_t *p, size_
     c->bytes += cost(e);
     push_front(c, e);
     (void)map_set(c->entries, key, e);
-    while (map_count(c->entries) > ENTRIES_MAX || c->bytes > BYTES_MAX)
+    while (map_count(c->entries) > ENTRIES_MAX || c->bytes > BYTES_MAX) {
+        assert(!c->last->next);
         drop(c, c->last);
+    }
 }

@@ -149,7 +149,10 @@ int dns_client_open(struct dns_client *c, struct err *err)
 static void unlink_client(struct dns_client *c)
 {
     pthread_mutex_lock(&c->d->lock);
-    *(c->prev ? &c->prev->next : &c->d->clients) = c->next;
+    if (c->prev)
+        c->prev->next = c->next;
+    else
+        c->d->clients = c->next;
     if (c->next)
         c->next->prev = c->prev;
     pthread_mutex_unlock(&c->d->lock);

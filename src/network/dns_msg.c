@@ -101,13 +101,14 @@ static bool reverse4(const char *s, const char *end, uint8_t addr[4])
 
 static bool reverse6(const char *s, const char *end, uint8_t addr[16])
 {
-    static const char digits[] = "0123456789abcdef";
+    static const char digits[16] = {'0', '1', '2', '3', '4', '5', '6', '7',
+                                    '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'};
 
     if (end - s != 63)
         return false;
     memset(addr, 0, 16);
     for (int i = 0; i < 32; i++, s += 2) {
-        const char *digit = memchr(digits, *s, 16);
+        const char *digit = memchr(digits, *s, sizeof(digits));
         if (!digit || (i < 31 && s[1] != '.'))
             return false;
         addr[15 - i / 2] |= (uint8_t)((digit - digits) << (i % 2 * 4));
@@ -415,6 +416,21 @@ static uint32_t keep_for(const struct walk *w)
     return w->ttl;
 }
 
+/* Names may point ahead: without its end, a message has to be looked at once more. */
+static bool is_whole(const uint8_t *p, size_t n)
+{
+    ns_msg m;
+    ns_rr rr;
+
+    if (ns_initparse(p, (int)n, &m) < 0)
+        return false;
+    for (int section = ns_s_an; section < ns_s_max; section++)
+        for (int i = 0; i < ns_msg_count(m, section); i++)
+            if (ns_parserr(&m, (ns_sect)section, i, &rr) < 0)
+                return false;
+    return true;
+}
+
 int dns_reply_parse(uint8_t *p, size_t n, const struct dns_question *q, uint16_t id,
                     struct dns_reply *ret)
 {
@@ -436,8 +452,11 @@ int dns_reply_parse(uint8_t *p, size_t n, const struct dns_question *q, uint16_t
     r.cut = get16(p + 2) & FLAG_TC;
     if (!r.cut && (ns_initparse(p, (int)n, &m) < 0 || see_sections(&w, &m) < 0))
         return -EBADMSG;
-    if (!r.cut)
+    if (!r.cut) {
         set16(p + 10, w.kept);
+        if (r.len < n && !is_whole(p, r.len))
+            return -EBADMSG;
+    }
     r.ttl_s = r.cut ? 0 : keep_for(&w);
     *ret = r;
     return 0;

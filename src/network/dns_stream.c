@@ -1,6 +1,7 @@
 #include "network/dns-priv.h"
 
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 
 #include "base/auto.h"
@@ -35,10 +36,14 @@ void dns_stream_close(struct dns_stream *s)
 {
     struct dns_client *c = s->c;
 
-    *(s->prev ? &s->prev->next : &c->streams) = s->next;
+    if (s->prev)
+        s->prev->next = s->next;
+    else
+        c->streams = s->next;
     if (s->next)
         s->next->prev = s->prev;
     c->nstreams--;
+    c->d->streams--;
     dns_upstream_forget(c, s);
     loop_source_free(s->source);
     loop_source_free(s->idle);
@@ -172,7 +177,10 @@ static void on_idle(struct loop_source *timer, uint32_t events, void *arg)
 static void open_stream(struct dns_client *c, int fd)
 {
     struct dns_stream *s = xnew(struct dns_stream);
+    int on = 1;
 
+    /* An answer must not wait for the acknowledgement of the one before. */
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     s->c = c;
     s->fd = fd;
     s->events = EPOLLIN;
@@ -181,6 +189,7 @@ static void open_stream(struct dns_client *c, int fd)
         s->next->prev = s;
     c->streams = s;
     c->nstreams++;
+    c->d->streams++;
     if (loop_add_timer(c->d->loop, IDLE_NS, 0, on_idle, s, &s->idle, NULL) < 0 ||
         loop_add_fd(c->d->loop, fd, EPOLLIN, on_stream, s, &s->source, NULL) < 0)
         dns_stream_close(s);
@@ -211,7 +220,7 @@ void dns_stream_accept(struct dns_client *c)
 {
     int fd = accept4(c->tcp, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-    if (fd >= 0 && c->nstreams < STREAMS_MAX)
+    if (fd >= 0 && c->nstreams < STREAMS_MAX && c->d->streams < c->d->max_sockets)
         open_stream(c, fd);
     else if (fd >= 0)
         close_fd(&fd);

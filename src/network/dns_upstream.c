@@ -72,17 +72,41 @@ static void add_waiter(struct dns_query *query, struct dns_client *c, const stru
         dns_stream_waits(peer->stream, 1);
 }
 
-static void unlink_waiter(struct dns_waiter *w)
+static void leave_client(struct dns_waiter *w)
 {
-    *(w->prev ? &w->prev->next : &w->client->waiters) = w->next;
+    if (w->prev)
+        w->prev->next = w->next;
+    else
+        w->client->waiters = w->next;
     if (w->next)
         w->next->prev = w->prev;
-    *(w->query_prev ? &w->query_prev->query_next : &w->query->waiters) = w->query_next;
-    if (w->query_next)
-        w->query_next->query_prev = w->query_prev;
     w->client->nwaiters--;
     if (w->peer.stream)
         dns_stream_waits(w->peer.stream, -1);
+}
+
+static void leave_query(struct dns_waiter *w)
+{
+    if (w->query_prev)
+        w->query_prev->query_next = w->query_next;
+    else
+        w->query->waiters = w->query_next;
+    if (w->query_next)
+        w->query_next->query_prev = w->query_prev;
+}
+
+/* The first one who waits, who does so no more; the caller frees it. */
+static struct dns_waiter *take_waiter(struct dns_query *q)
+{
+    struct dns_waiter *w = q->waiters;
+
+    if (!w)
+        return NULL;
+    q->waiters = w->query_next;
+    if (q->waiters)
+        q->waiters->query_prev = NULL;
+    leave_client(w);
+    return w;
 }
 
 /* ---- the end of a query ---- */
@@ -126,10 +150,9 @@ static void finish(struct dns_query *q, const struct dns_cached *a)
 
     q->done = true;
     (void)map_del(q->d->queries, q->key); /* who asks from now on asks anew */
-    while ((w = q->waiters)) {
+    while ((w = take_waiter(q))) {
         struct dns_stream *stream = w->peer.stream;
         answer(w, a);
-        unlink_waiter(w);
         free(w);
         if (stream)
             dns_stream_settle(stream);
@@ -144,7 +167,8 @@ void dns_upstream_forget(struct dns_client *c, const struct dns_stream *stream)
         if (stream && w->peer.stream != stream)
             continue;
         struct dns_query *q = w->query;
-        unlink_waiter(w);
+        leave_client(w);
+        leave_query(w);
         free(w);
         if (!q->waiters && !q->done)
             free_query(q);
