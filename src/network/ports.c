@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -13,6 +14,8 @@
 /* Docker's range for ports that nobody named; the kernel's own ephemeral range. */
 #define PORT_FIRST 32768
 #define PORT_LAST 60999
+
+#define HOST_TEXT (INET6_ADDRSTRLEN + 2)
 
 struct held {
     struct publish p;
@@ -90,6 +93,10 @@ static int bind_port(const struct publish *p, uint16_t port)
     if (addr.ss_family == AF_INET6 &&
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0)
         return -errno;
+    /* Connections that the proxy has closed linger in TIME_WAIT; who listens is in the way still.
+     */
+    if (stream && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
+        return -errno;
     if (bind(fd, (struct sockaddr *)&addr, len) < 0 || (stream && listen(fd, 128) < 0))
         return -errno;
     return take_fd(&fd);
@@ -132,16 +139,20 @@ static struct held *find_held(struct port_table *t, const struct publish *p)
     return NULL;
 }
 
+/* "0.0.0.0", "[::]": as in front of a port. @text: HOST_TEXT bytes. */
 static const char *shown_host(const struct publish *p, char *text)
 {
     static const struct ip any = {.family = AF_INET};
+    char addr[INET6_ADDRSTRLEN];
 
-    return ip_format(p->host.family ? &p->host : &any, text);
+    (void)snprintf(text, HOST_TEXT, p->host.family == AF_INET6 ? "[%s]" : "%s",
+                   ip_format(p->host.family ? &p->host : &any, addr));
+    return text;
 }
 
 static int in_use(struct port_table *t, const struct publish *bad, uint16_t port, struct err *err)
 {
-    char host[INET6_ADDRSTRLEN], holder[64] = "";
+    char host[HOST_TEXT], holder[64] = "";
     struct publish p = *bad;
 
     p.host_port = port;
@@ -184,7 +195,7 @@ static int reserve_any(struct port_table *t, struct publish *v, size_t n, struct
 
 static int reserve_group(struct port_table *t, struct publish *v, size_t n, struct err *err)
 {
-    char host[INET6_ADDRSTRLEN];
+    char host[HOST_TEXT];
     uint16_t first = v->host_port, last = v->host_port_last > first ? v->host_port_last : first;
     const struct publish *bad = v;
     int r = -EADDRINUSE;
