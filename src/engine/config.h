@@ -21,6 +21,7 @@ struct engine_config {
     bool userland_proxy;              /* accepted: ports need no process of their own here */
     int64_t mtu;
     bool ip_masq, ip_forward, icc, iptables;
+    char *firewall; /* who has the last word on forwarding: "host", or as with Docker "docker" */
     /* Subnets for networks that name none: all of Size bits within Base. */
     VEC_OF(struct address_pool *) default_address_pools;
     char *ip; /* default host address for published ports */

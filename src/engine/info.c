@@ -100,6 +100,8 @@ static void put_features(struct engine *e, struct arena *a, struct system_info *
     strv_push(a, &ret->plugins.volume, "local");
     strv_push(a, &ret->plugins.network, "bridge");
     strv_push(a, &ret->plugins.network, "host");
+    strv_push(a, &ret->plugins.network, "ipvlan");
+    strv_push(a, &ret->plugins.network, "macvlan");
     strv_push(a, &ret->plugins.network, "null");
     strv_push(a, &ret->plugins.log, "json-file");
     strv_push(a, &ret->plugins.log, "none");

@@ -94,8 +94,13 @@ int net_open_links(struct engine *e, struct net *n, bool fresh, struct err *err)
 int net_open_host(struct engine *e, const char *name, struct err *err)
 {
     auto_free char *table = xasprintf("cleat-%.20s", name);
-    struct net_host_conf c = {
-        .table = table, .filter = e->conf->iptables, .forward = e->conf->ip_forward};
+    struct net_host_conf c = {.table = table,
+                              .filter = e->conf->iptables,
+                              .override = str_eq(e->conf->firewall, "docker"),
+                              .forward = e->conf->ip_forward};
+
+    if (!c.override && !str_eq(e->conf->firewall, "host"))
+        return err_invalid(err, "invalid firewall \"%s\": want host or docker", e->conf->firewall);
 
     return net_host_open(&c, &e->nets.host, err);
 }

@@ -37,6 +37,8 @@ static const struct flag flags[] = {
     {"dns-search", 0, "dns-search", "Search domain for containers (repeatable)"},
     {"exec-root", 0, "exec-root", "Directory of what lives until the next boot"},
     {"experimental", 0, "experimental", "Switch experimental features on"},
+    {"firewall", 0, "firewall",
+     "Who has the last word on forwarding: host, or docker for Docker's behaviour"},
     {"fixed-cidr", 0, "fixed-cidr", "Addresses of the default bridge come from this range"},
     {"fixed-cidr-v6", 0, "fixed-cidr-v6", "The same for IPv6"},
     {"group", 'G', "group", "Group of the unix socket"},

@@ -1,4 +1,4 @@
-#include "network/firewall.h"
+#include "network/firewall-priv.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -14,20 +14,9 @@
 #include "base/buf.h"
 #include "base/failpoint.h"
 #include "base/hash.h"
-#include "base/json.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/str.h"
-
-struct firewall {
-    struct nft_ctx *nft; /* NULL: switched off */
-    pthread_mutex_t lock;
-    char table[IFNAMSIZ + 16];
-    char version[17]; /* name of an empty chain that says which rules these are */
-    uint32_t port_id;
-    struct map *wanted; /* elements, as put_element() writes them; values mean nothing */
-    bool synced;
-};
 
 /* "4" and "6" are families. Ports: "any" local address or "one" of them. */
 static const char *const sets[] = {
@@ -126,8 +115,7 @@ static void put_command(struct buf *out, const char *verb, const char *table, co
                element + name + 1);
 }
 
-/* A libnftables context serves one caller at a time: lock held. */
-static int run(struct firewall *f, const char *commands, const char *what, struct err *err)
+int fw_run(struct firewall *f, const char *commands, const char *what, struct err *err)
 {
     int bad = nft_run_cmd_from_buffer(f->nft, commands);
     const char *text = nft_ctx_get_error_buffer(f->nft);
@@ -159,7 +147,7 @@ static uint32_t find_port_id(void)
     return id;
 }
 
-int fw_open(const char *table, bool enabled, struct firewall **ret, struct err *err)
+int fw_open(const char *table, bool enabled, bool override, struct firewall **ret, struct err *err)
 {
     auto_buf struct buf rules = BUF_INIT;
     char digest[DIGEST_LEN + 1];
@@ -168,6 +156,7 @@ int fw_open(const char *table, bool enabled, struct firewall **ret, struct err *
     (void)pthread_mutex_init(&f->lock, NULL);
     (void)snprintf(f->table, sizeof(f->table), "%s", table);
     f->wanted = map_new();
+    f->override = override;
     *ret = f;
     if (!enabled)
         return 0;
@@ -202,14 +191,21 @@ int fw_remove(struct firewall *f, struct err *err)
         return 0;
     buf_printf(&text, "add table inet %s\ndelete table inet %s\n", f->table, f->table);
     (void)pthread_mutex_lock(&f->lock);
-    int r = run(f, text.data, "delete table", err);
+    int r = fw_run(f, text.data, "delete table", err);
+    if (r >= 0)
+        r = fw_host_remove(f, err);
     (void)pthread_mutex_unlock(&f->lock);
-    return r;
+    return r < 0 ? r : 0;
 }
 
 uint32_t fw_port_id(const struct firewall *f)
 {
     return f->port_id;
+}
+
+bool fw_overrides(const struct firewall *f)
+{
+    return f->nft && f->override;
 }
 
 const char *fw_table(const struct firewall *f)
@@ -263,24 +259,33 @@ static void read_elements(struct live *l, const struct json *set)
     }
 }
 
-/* Lock held. A table that is not there has no rules. */
-static int read_live(struct firewall *f, struct live *l, struct err *err)
+int fw_list(struct firewall *f, const char *command, struct arena *a, const struct json **ret,
+            struct err *err)
 {
-    auto_arena struct arena a = ARENA_INIT;
-    auto_buf struct buf command = BUF_INIT;
     struct json *root;
     struct err missing = {0};
 
-    buf_printf(&command, "list table inet %s", f->table);
     nft_ctx_output_set_flags(f->nft, NFT_CTX_OUTPUT_JSON);
-    int r = run(f, command.data, "list table", &missing);
+    int r = fw_run(f, command, "list", &missing);
     nft_ctx_output_set_flags(f->nft, 0);
     if (r < 0)
         return 0;
     const char *out = nft_ctx_get_output_buffer(f->nft);
-    r = json_parse(out, strlen(out), &a, &root, err);
-    const struct json *list = r < 0 ? NULL : json_get(root, "nftables");
-    for (const struct json *it = list ? list->child : NULL; it; it = it->next) {
+    r = json_parse(out, strlen(out), a, &root, err);
+    *ret = r < 0 ? NULL : json_get(root, "nftables");
+    if (r >= 0 && !*ret)
+        r = err_no(err, EPROTO, "no list of objects");
+    return r < 0 ? err_wrap(err, r, "nftables: %s", command) : 1;
+}
+
+/* Lock held. A table that is not there has no rules. */
+static int read_live(struct firewall *f, struct live *l, struct err *err)
+{
+    auto_arena struct arena a = ARENA_INIT;
+    const struct json *list = NULL;
+    int r = fw_list(f, arena_printf(&a, "list table inet %s", f->table), &a, &list, err);
+
+    for (const struct json *it = r > 0 ? list->child : NULL; it; it = it->next) {
         const struct json *set = json_get(it, "set"), *map = json_get(it, "map");
         const struct json *chain = json_get(it, "chain");
         l->rules += json_get(it, "rule") != NULL;
@@ -288,7 +293,7 @@ static int read_live(struct firewall *f, struct live *l, struct err *err)
         if (set || map)
             read_elements(l, set ? set : map);
     }
-    return r < 0 ? err_wrap(err, r, "nftables: list table") : 0;
+    return r < 0 ? r : 0;
 }
 
 static void put_missing(struct buf *out, const char *verb, const char *table,
@@ -321,10 +326,12 @@ static int sync_locked(struct firewall *f, struct err *err)
         buf_printf(&text, "add chain inet %s %s\n", f->table, f->version);
         put_missing(&text, "add", f->table, f->wanted, NULL);
     }
-    if (text.len == 0)
-        return 0;
-    r = run(f, text.data, whole ? "change table" : "make table", err);
-    return r < 0 ? r : whole ? 1 : 2;
+    if (text.len > 0)
+        r = fw_run(f, text.data, whole ? "change table" : "make table", err);
+    int host = r < 0 ? r : fw_host_sync(f, err);
+    if (host < 0)
+        return host;
+    return !whole ? 2 : text.len > 0 || host > 0;
 }
 
 int fw_sync(struct firewall *f, struct err *err)
@@ -359,7 +366,8 @@ static void note(struct firewall *f, const struct buf *elements, const char *ver
     }
 }
 
-static int change(struct firewall *f, const char *verb, const struct buf *elements,
+/* @nets: bridges come or go, which the host's chains hear of, too. */
+static int change(struct firewall *f, const char *verb, const struct buf *elements, bool nets,
                   const char *what, struct err *err)
 {
     auto_buf struct buf text = BUF_INIT, undo = BUF_INIT;
@@ -370,11 +378,13 @@ static int change(struct firewall *f, const char *verb, const struct buf *elemen
     (void)pthread_mutex_lock(&f->lock);
     note(f, elements, verb, &text);
     if (f->synced)
-        r = run(f, text.data, what, err);
+        r = fw_run(f, text.data, what, err);
     if (r < 0 && strcmp(verb, "add") == 0) /* what could not be added is not wanted either */
         note(f, elements, "delete", &undo);
+    if (r >= 0 && f->synced && nets)
+        r = fw_host_sync(f, err);
     (void)pthread_mutex_unlock(&f->lock);
-    return r;
+    return r < 0 ? r : 0;
 }
 
 static void put_net(struct buf *out, const struct fw_net *n)
@@ -404,7 +414,7 @@ int fw_net_add(struct firewall *f, const struct fw_net *n, struct err *err)
     auto_buf struct buf elements = BUF_INIT;
 
     put_net(&elements, n);
-    return change(f, "add", &elements, "add network", err);
+    return change(f, "add", &elements, true, "add network", err);
 }
 
 int fw_net_del(struct firewall *f, const struct fw_net *n, struct err *err)
@@ -412,7 +422,7 @@ int fw_net_del(struct firewall *f, const struct fw_net *n, struct err *err)
     auto_buf struct buf elements = BUF_INIT;
 
     put_net(&elements, n);
-    return change(f, "delete", &elements, "remove network", err);
+    return change(f, "delete", &elements, true, "remove network", err);
 }
 
 static void put_port(struct buf *out, const struct fw_port *p)
@@ -434,7 +444,7 @@ static int change_ports(struct firewall *f, const char *verb, const struct fw_po
 
     for (size_t i = 0; i < n; i++)
         put_port(&elements, &ports[i]);
-    return change(f, verb, &elements, what, err);
+    return change(f, verb, &elements, false, what, err);
 }
 
 int fw_publish(struct firewall *f, const struct fw_port *ports, size_t n, struct err *err)

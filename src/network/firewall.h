@@ -38,8 +38,12 @@ struct fw_port {
  * fw_open() - nothing is asked of the kernel until fw_sync()
  * @table: its name; copied
  * @enabled: false: every call below succeeds and does nothing
+ * @override: a FORWARD chain of the host that drops lets our networks pass all the same
  */
-int fw_open(const char *table, bool enabled, struct firewall **ret, struct err *err) MUST;
+int fw_open(const char *table, bool enabled, bool override, struct firewall **ret,
+            struct err *err) MUST;
+/** fw_overrides() - was it opened so? Then new chains of the host are of interest. */
+bool fw_overrides(const struct firewall *f);
 /** fw_free() - forget the handle; the table stays and keeps working. */
 void fw_free(struct firewall *f);
 /** fw_remove() - delete the table; a missing one is success. */

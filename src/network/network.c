@@ -17,7 +17,7 @@
 int net_host_open(const struct net_host_conf *c, struct net_host **ret, struct err *err)
 {
     struct net_host *h = xnew(struct net_host);
-    int r = fw_open(c->table, c->filter, &h->fw, err);
+    int r = fw_open(c->table, c->filter, c->override, &h->fw, err);
 
     h->forward = c->forward;
     h->filter = c->filter;

@@ -21,6 +21,7 @@ struct endpoint;
 struct net_host_conf {
     const char *table; /* of the packet filter; no other daemon has that name */
     bool filter;       /* false: the packet filter is left alone: no masquerading, spliced ports */
+    bool override;     /* the host's FORWARD chain has no say over our networks */
     bool forward;      /* switch IP forwarding on where a network needs it */
 };
 

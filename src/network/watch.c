@@ -71,6 +71,18 @@ static bool link_changed(struct net_watch *w, const struct nlmsghdr *h)
     return name && n > 0 && n <= IFNAMSIZ && net_host_owns(w->host, link->ifi_index, name);
 }
 
+/* A chain of iptables is made, and ours is to be heard in it: Docker or a firewall has started. */
+static bool host_chain_made(struct net_watch *w, const struct nlmsghdr *h)
+{
+    size_t n = 0;
+
+    if (h->nlmsg_type != (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWCHAIN) ||
+        !fw_overrides(w->host->fw))
+        return false;
+    const char *name = find_attr(h, sizeof(struct nfgenmsg), NFTA_CHAIN_TABLE, &n);
+    return name && strnlen(name, n) < n && strcmp(name, "filter") == 0;
+}
+
 /* Something of our table goes, and it was not us. */
 static bool filter_changed(struct net_watch *w, const struct nlmsghdr *h)
 {
@@ -83,6 +95,8 @@ static bool filter_changed(struct net_watch *w, const struct nlmsghdr *h)
     };
     size_t type = h->nlmsg_type & 0xff, n = 0;
 
+    if (host_chain_made(w, h))
+        return true;
     if (h->nlmsg_type >> 8 != NFNL_SUBSYS_NFTABLES || type >= sizeof(tables) / sizeof(tables[0]) ||
         !tables[type] || h->nlmsg_pid == fw_port_id(w->host->fw))
         return false;
