@@ -1,6 +1,7 @@
 """kill -9 at every fail point of pull and push, and an error there: the next daemon finds a clean
 store, and the repeated command finishes, with what was finished before."""
 import http.client
+import os
 
 import pytest
 
@@ -99,6 +100,7 @@ def test_pull(broken_daemon, name, point, action):
     cid = d.api.ok("GET", "/images/%s/json" % ref)["Id"]
     assert d.api.delete("/images/" + cid, force=1).status == 200
     assert len(layer_dirs(d)) == 1  # cleat/hello's
+    assert len(os.listdir(os.path.join(d.data_root, "image", "blobs", "sha256"))) == 1
 
 
 @pytest.mark.parametrize("action", ["crash@1", "error@1"])
