@@ -10,7 +10,7 @@
 
 #include "base/auto.h"
 #include "base/failpoint.h"
-#include "image/reference.h"
+#include "distribution/reference.h"
 
 /* With the manifest that the image has by the name it was found by: a push of the new name sends
  * what a push of the old one would. */

@@ -6,7 +6,7 @@
 #include "base/failpoint.h"
 #include "base/time.h"
 #include "image/layer.h"
-#include "image/reference.h"
+#include "distribution/reference.h"
 #include "image/store.h"
 
 struct platform {

@@ -19,7 +19,7 @@
 #include "base/mem.h"
 #include "image/layer.h"
 #include "image/load-priv.h"
-#include "image/reference.h"
+#include "distribution/reference.h"
 #include "image/store.h"
 #include "store/blobs.h"
 #include "store/db.h"

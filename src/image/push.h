@@ -8,7 +8,7 @@
 
 #include "base/err.h"
 #include "base/hash.h"
-#include "image/reference.h"
+#include "distribution/reference.h"
 #include "image/transfers.h"
 
 struct image_store;

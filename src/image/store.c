@@ -10,7 +10,7 @@
 #include "base/failpoint.h"
 #include "base/time.h"
 #include "image/layer.h"
-#include "image/reference.h"
+#include "distribution/reference.h"
 #include "store/blobs.h"
 #include "store/db.h"
 #include "store/layers.h"

@@ -1,7 +1,7 @@
 /*
  * Rows of images and their names. An image's id is the digest of its config, which lies in the blob
- * store. Names are normalized references ("docker.io/library/busybox:latest"): image/reference.h
- * makes and shortens them; here they are opaque texts.
+ * store. Names are normalized references ("docker.io/library/busybox:latest"):
+ * distribution/reference.h makes and shortens them; here they are opaque texts.
  */
 #pragma once
 
