@@ -159,13 +159,16 @@ int blob_delete(struct image_store *s, const char *digest, struct err *err)
 
 /* ---- parts ---- */
 
+#define WRITE_EVERY (8u << 20)
+
 struct blob_part {
     struct image_store *s;
     char digest[DIGEST_LEN + 1];
     char name[sizeof(PART_PREFIX) + SHA256_HEX]; /* "" once it is published */
     int fd;
-    uint64_t had; /* bytes at the beginning that were there */
-    uint64_t at;  /* bytes that blob_part_add() has seen */
+    uint64_t had;     /* bytes at the beginning that were there */
+    uint64_t at;      /* bytes that blob_part_add() has seen */
+    uint64_t started; /* up to where the disk was told to write */
 };
 
 static int measure(struct blob_part *p, struct err *err)
@@ -210,6 +213,16 @@ int blob_part_fd(const struct blob_part *p)
     return p->fd;
 }
 
+/* The disk begins while more comes in, so that the end does not wait for all of it. */
+static void start_writing(struct blob_part *p)
+{
+    if (p->at - p->started < WRITE_EVERY || p->at <= p->had)
+        return;
+    (void)sync_file_range(p->fd, (off_t)p->started, (off_t)(p->at - p->started),
+                          SYNC_FILE_RANGE_WRITE); /* a hint */
+    p->started = p->at;
+}
+
 int blob_part_add(struct blob_part *p, const void *data, size_t n, struct err *err)
 {
     uint64_t known = p->at < p->had ? p->had - p->at : 0;
@@ -219,6 +232,7 @@ int blob_part_add(struct blob_part *p, const void *data, size_t n, struct err *e
     if (r < 0)
         return err_no(err, r, "write blob %s", p->digest);
     p->at += n;
+    start_writing(p);
     return 0;
 }
 
