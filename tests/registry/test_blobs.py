@@ -4,12 +4,13 @@ import gzip
 import io
 import json
 import os
+import subprocess
 import tarfile
+import threading
 
 import pytest
 
 import cleat
-import hostile
 import images
 import registry
 from cleat import until
@@ -148,6 +149,70 @@ def test_a_blob_that_changed_on_disk(daemon, plain, fake, cli, name):
     done = cli("push", "%s/%s" % (reg.host, name))
     assert done.returncode == 1 and "has changed on disk" in done.stderr, done
     assert not reg.manifests and not reg.uploads
+
+
+def test_removed_while_it_is_pushed(daemon, plain, fake, name):
+    """The push has a lease on the blobs, too: what arrives is what came."""
+    digest, image = plain.put_image(name, "latest", layers(name))
+    ref = "%s/%s" % (plain.host, name)
+    pull(daemon, ref)
+    began, go = threading.Event(), threading.Event()
+
+    def wait(req):
+        if req.command == "POST":
+            began.set()
+            go.wait(20)
+        return False
+    reg = fake(wait)
+    daemon.api.post("/images/%s/tag" % ref, repo="%s/%s" % (reg.host, name), tag="latest")
+    replies = []
+    thread = threading.Thread(target=lambda: replies.append(daemon.api.post(
+        "/images/%s/%s/push" % (reg.host, name), tag="latest", timeout=40)))
+    thread.start()
+    assert began.wait(20)
+    assert daemon.api.delete("/images/" + image, force=1).status == 200
+    assert kept(daemon, sha(gz(layers(name)[1])))
+    go.set()
+    thread.join(40)
+    assert not error_of(replies[0]), replies
+    assert sha(reg.manifests[name, "latest"][1]) == digest
+    assert daemon.api.post("/images/prune").status == 200
+    assert not kept(daemon, sha(gz(layers(name)[1])))
+
+
+def test_prune_counts_what_it_frees(other_daemon, plain, name):
+    parts = [images.layer(("own/" + name, os.urandom(200000), {}))]
+    plain.put_image(name, "latest", parts)
+    d = other_daemon()
+    d.start()
+    assert not error_of(pull(d, "%s/%s" % (plain.host, name)))
+    assert d.api.delete("/images/%s/%s" % (plain.host, name), noprune=1).status == 200
+    assert not kept(d, sha(gz(parts[0])))
+    assert d.api.delete("/images/cleat/hello:latest").status == 200
+    assert not error_of(pull(d, "%s/%s" % (plain.host, name)))
+    assert d.api.get("/images/%s/%s/json" % (plain.host, name)).json["Size"] == 200000
+    freed = d.api.post("/images/prune", filters='{"dangling": ["false"]}').json["SpaceReclaimed"]
+    assert 200000 + len(gz(parts[0])) < freed < 210000 + len(gz(parts[0]))
+    assert not os.listdir(os.path.join(d.data_root, "image", "blobs", "sha256"))
+
+
+def test_a_full_disk(other_daemon, plain, name):
+    """No room for the blob of a layer that is here: an error, and nothing half-made."""
+    part = images.layer(("own/" + name, os.urandom(8 << 20), {}))
+    plain.put_image(name, "latest", [part])
+    d = other_daemon()
+    os.makedirs(d.data_root)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=14m", "none", d.data_root], check=True)
+    try:
+        d.start()
+        load(d, name + ":loaded", [part])
+        message = error_of(pull(d, "%s/%s" % (plain.host, name)))
+        assert "o space left on device" in message, message
+        assert part_of(d, sha(gz(part))) is None and not kept(d, sha(gz(part))) and not stages(d)
+        assert content(d, name + ":loaded", part) == part
+        assert d.stop() == 0
+    finally:
+        subprocess.run(["umount", "-l", d.data_root], check=True)
 
 
 # ---- load ----
@@ -297,7 +362,7 @@ def test_a_killed_daemon_goes_on(other_daemon, breaks, name):
     d = other_daemon()
     d.start()
     ref = "%s/%s" % (breaks.host, name)
-    stop = hostile.threading.Event()
+    stop = threading.Event()
 
     def stall(req):
         if req.command == "GET" and breaks.big in req.path:

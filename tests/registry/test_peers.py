@@ -144,8 +144,17 @@ def by_docker_client(request, ref, tmp_path):
     return by_docker(clients.cli_or_skip("docker", daemon), ref)
 
 
+def by_docker_py(request, ref, tmp_path):
+    del tmp_path
+    client = request.getfixturevalue("docker_py")
+    image = client.images.pull(ref)
+    assert image.attrs["RepoDigests"] == [ref]
+    client.images.remove(image.id, force=True)
+    return image.id
+
+
 @pytest.mark.parametrize("compress,oci", FORMATS)
-@pytest.mark.parametrize("who", [by_skopeo, by_podman, by_dockerd, by_docker_client])
+@pytest.mark.parametrize("who", [by_skopeo, by_podman, by_dockerd, by_docker_client, by_docker_py])
 def test_one_digest_for_all(request, daemon, plain, second, cleat_only, name, tmp_path, who,
                             compress, oci):
     """Pulled, pushed to a second registry, and pulled from there by digest."""

@@ -255,5 +255,6 @@ def test_a_removed_image_is_pushed_to_its_end(daemon, plain, name):
     assert daemon.api.delete("/images/%s:latest" % ref).status == 200
     go.set()
     thread.join(30)
+    assert "aux" in got[-1], got[-1]
     check_stored(plain, name, "latest", parts, image)
     server.close()
