@@ -187,7 +187,10 @@ int img_remove(struct engine *e, const char *name, bool force, bool noprune, str
         (void)reference_text(&ref, full);
         if (row.tags.n > 1 || (*ref.digest && row.tags.n + row.digests.n > 1)) {
             r = untag(e, &row, full, a, ret, err);
-            return r < 0 || *ref.digest ? r : untag_digests(e, &row, full, a, ret, err);
+            if (r >= 0 && !*ref.digest)
+                r = untag_digests(e, &row, full, a, ret, err);
+            /* The name may have been the last with the manifest by which it came. */
+            return r < 0 ? r : store_gc(e->images, NULL, NULL, err);
         }
     } else if (row.tags.n > 1 && !force) {
         return err_conflict(err,

@@ -285,7 +285,8 @@ int image_pull(struct image_store *s, const struct pull_options *o, struct pull_
         pull_release(&p); /* another attempt would end in the same way */
     lease_free(p.lease);
     transfer_report_done(&p.report);
-    if (r < 0)
-        (void)!store_gc(s, NULL, NULL, NULL); /* a later one gets what this cannot */
+    /* What this one left, or replaced, and what older ones left. A later one gets what this cannot.
+     */
+    (void)!store_gc(s, NULL, NULL, NULL);
     return r;
 }

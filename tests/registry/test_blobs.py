@@ -89,6 +89,19 @@ def test_names_of_one_image_keep_their_manifests(daemon, plain, second, cli, nam
     assert not kept(daemon, sha(registry.squeeze(parts[1], "zstd")))
 
 
+def test_a_name_that_goes_takes_its_blobs(daemon, plain, cli, name):
+    """The image stays by its other name, with the other form only."""
+    parts = layers(name)
+    for compress in ("gzip", "zstd"):
+        plain.put_image("%s/%s" % (name, compress), "latest", parts, compress)
+        cli.ok("pull", "%s/%s/%s" % (plain.host, name, compress))
+    blobs = [sha(registry.squeeze(parts[1], c)) for c in ("gzip", "zstd")]
+    assert all(kept(daemon, b) for b in blobs)
+    cli.ok("rmi", "%s/%s/gzip" % (plain.host, name))
+    assert [kept(daemon, b) for b in blobs] == [False, True]
+    assert cli.ok("run", "--rm", "%s/%s/zstd" % (plain.host, name), "cat", "/own/" + name) == name
+
+
 def test_a_layer_that_was_here_gets_its_blob(daemon, plain, second, cli, name):
     """Loaded as a plain tar, then pulled: fetched to be kept, but not unpacked again."""
     parts = layers(name)
@@ -422,6 +435,19 @@ def test_what_is_here_need_not_be_true(daemon, breaks, name, how):
     assert content(daemon, ref, breaks.part) == breaks.part
     with open(blob_path(daemon, breaks.big), "rb") as f:
         assert f.read() == breaks.blobs[breaks.big]
+
+
+def test_an_old_part_goes(daemon, plain, breaks, name):
+    """After a day, with whatever is pulled next."""
+    assert error_of(pull(daemon, "%s/%s" % (breaks.host, name)))
+    path = os.path.join(daemon.data_root, "image", "blobs", "ingest", "part-" + breaks.big[7:])
+    plain.put_image(name, "latest", layers(name))
+    assert not error_of(pull(daemon, "%s/%s" % (plain.host, name)))
+    assert os.path.exists(path)
+    then = os.stat(path).st_mtime - 24 * 3600 - 60
+    os.utime(path, (then, then))
+    assert not error_of(pull(daemon, "%s/%s" % (plain.host, name)))
+    assert not os.path.exists(path)
 
 
 def test_without_ranges_it_skips(daemon, breaks, name):
