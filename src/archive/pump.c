@@ -1,6 +1,7 @@
 /*
  * A ring of chunks between threads: one thread fills them from the source below, the caller takes
- * them in order, and a third may hash them. A chunk is filled again when both have done with it.
+ * them in order, and a third may watch: hash them, write them elsewhere. A chunk is filled again
+ * when both have done with it.
  * Each chunk is touched by one thread at a time; only the counters are shared, under the lock.
  */
 #include "archive/stream.h"
@@ -22,31 +23,37 @@ struct chunk {
 struct pump {
     struct source base;
     struct source *below;
-    bool hash;
+    struct sink *tee; /* or NULL; the watcher's */
 
-    pthread_t filler, hasher;
-    bool filling, hashing; /* threads to join; the caller's */
-    struct chunk *chunk;   /* what the caller has on loan, or NULL; the caller's */
-    size_t at;             /* bytes of it that were lent; the caller's */
-    struct sha256 *sha;    /* the hasher's until it is joined */
-    uint64_t total;        /* likewise the filler's */
+    pthread_t filler, watcher;
+    bool filling, watching; /* threads to join; the caller's */
+    struct chunk *chunk;    /* what the caller has on loan, or NULL; the caller's */
+    size_t at;              /* bytes of it that were lent; the caller's */
+    struct sha256 *sha;     /* or NULL; the watcher's until it is joined */
+    uint64_t total;         /* likewise the filler's */
 
     pthread_mutex_t lock;
     pthread_cond_t moved;
-    /* Under the lock: chunks ever filled, taken and hashed. */
-    size_t filled, taken, hashed;
+    /* Under the lock: chunks ever filled, taken and watched. */
+    size_t filled, taken, watched;
     bool ended, stop;
-    int error; /* why it ended */
+    int error;  /* why it ended */
+    int failed; /* why the watcher ended before the others */
     struct err err;
     struct chunk ring[CHUNKS];
     uint8_t *memory; /* of all chunks: mapped, so that it goes back to the system at once */
 };
 
+static bool is_watched(const struct pump *p)
+{
+    return p->sha || p->tee;
+}
+
 /* ---- the filling thread ---- */
 
 static bool may_fill(const struct pump *p)
 {
-    size_t done = p->hash && p->hashed < p->taken ? p->hashed : p->taken;
+    size_t done = is_watched(p) && p->watched < p->taken ? p->watched : p->taken;
 
     return p->filled - done < CHUNKS;
 }
@@ -81,7 +88,8 @@ static void *fill(void *arg)
         } else {
             p->ended = true;
             p->error = (int)n;
-            p->err = e;
+            if (!p->failed)
+                p->err = e;
         }
         (void)pthread_cond_broadcast(&p->moved);
         (void)pthread_mutex_unlock(&p->lock);
@@ -89,29 +97,47 @@ static void *fill(void *arg)
     return NULL;
 }
 
-/* ---- the hashing thread ---- */
+/* ---- the watching thread ---- */
 
-static struct chunk *next_to_hash(struct pump *p)
+static struct chunk *next_to_watch(struct pump *p)
 {
     struct chunk *c = NULL;
 
     (void)pthread_mutex_lock(&p->lock);
-    while (!p->stop && !p->ended && p->hashed == p->filled)
+    while (!p->stop && !p->ended && p->watched == p->filled)
         (void)pthread_cond_wait(&p->moved, &p->lock);
-    if (!p->stop && p->hashed < p->filled)
-        c = &p->ring[p->hashed % CHUNKS];
+    if (!p->stop && p->watched < p->filled)
+        c = &p->ring[p->watched % CHUNKS];
     (void)pthread_mutex_unlock(&p->lock);
     return c;
 }
 
-static void *hash(void *arg)
+/* After an error of the other place nothing more is filled: the caller shall notice soon. */
+static void fail(struct pump *p, int r, const struct err *e)
+{
+    (void)pthread_mutex_lock(&p->lock);
+    p->failed = r;
+    p->err = *e;
+    p->stop = p->ended = true;
+    (void)pthread_cond_broadcast(&p->moved);
+    (void)pthread_mutex_unlock(&p->lock);
+}
+
+static void *watch(void *arg)
 {
     struct pump *p = arg;
+    struct err e = {0};
 
-    for (struct chunk *c; (c = next_to_hash(p));) {
-        sha256_add(p->sha, c->data, c->len);
+    for (struct chunk *c; (c = next_to_watch(p));) {
+        if (p->sha)
+            sha256_add(p->sha, c->data, c->len);
+        int r = p->tee ? sink_write(p->tee, c->data, c->len, &e) : 0;
+        if (r < 0) {
+            fail(p, r, &e);
+            break;
+        }
         (void)pthread_mutex_lock(&p->lock);
-        p->hashed++;
+        p->watched++;
         (void)pthread_cond_broadcast(&p->moved);
         (void)pthread_mutex_unlock(&p->lock);
     }
@@ -143,12 +169,12 @@ static int start(struct pump *p, struct err *err)
     if (r)
         return err_no(err, r, "start a thread");
     p->filling = true;
-    if (!p->hash)
+    if (!is_watched(p))
         return 0;
-    r = pthread_create(&p->hasher, NULL, hash, p);
+    r = pthread_create(&p->watcher, NULL, watch, p);
     if (r)
         return err_no(err, r, "start a thread");
-    p->hashing = true;
+    p->watching = true;
     return 0;
 }
 
@@ -165,7 +191,11 @@ static int take(struct pump *p, struct err *err)
     }
     while (!p->ended && p->taken == p->filled)
         (void)pthread_cond_wait(&p->moved, &p->lock);
-    if (p->taken < p->filled) {
+    if (p->failed) {
+        r = p->failed;
+        if (err)
+            *err = p->err;
+    } else if (p->taken < p->filled) {
         p->chunk = &p->ring[p->taken % CHUNKS];
         p->at = 0;
         r = 1;
@@ -214,7 +244,7 @@ static void pump_free(struct source *s)
     (void)pthread_cond_broadcast(&p->moved);
     (void)pthread_mutex_unlock(&p->lock);
     join(&p->filling, p->filler);
-    join(&p->hashing, p->hasher);
+    join(&p->watching, p->watcher);
     if (p->memory)
         (void)munmap(p->memory, (size_t)CHUNK * CHUNKS);
     sha256_free(p->sha);
@@ -229,7 +259,6 @@ struct pump *pump_new(struct source *below, bool hash_it)
 
     p->base = (struct source){.next = pump_next, .free = pump_free};
     p->below = below;
-    p->hash = hash_it;
     p->sha = hash_it ? sha256_new() : NULL;
     (void)pthread_mutex_init(&p->lock, NULL);
     (void)pthread_cond_init(&p->moved, NULL);
@@ -241,11 +270,30 @@ struct source *pump_source(struct pump *p)
     return &p->base;
 }
 
+void pump_tee(struct pump *p, struct sink *to)
+{
+    p->tee = to;
+}
+
+int pump_flush(struct pump *p, struct err *err)
+{
+    int r = p->filling ? take(p, err) : 1;
+
+    if (r > 0)
+        return err_as(err, ERR_SYSTEM, EPROTO, "the end of a stream that has not ended");
+    join(&p->watching, p->watcher);
+    if (p->failed && err)
+        *err = p->err;
+    return r < 0 ? r : p->failed;
+}
+
 int pump_digest(struct pump *p, char out[DIGEST_LEN + 1], uint64_t *ret_size, struct err *err)
 {
-    if (!p->hash || !p->sha || !p->filling || take(p, err) != 0)
-        return err_as(err, ERR_SYSTEM, EPROTO, "digest of a stream that has not ended");
-    join(&p->hashing, p->hasher);
+    int r = p->sha ? pump_flush(p, err)
+                   : err_as(err, ERR_SYSTEM, EPROTO, "digest of a stream that was not hashed");
+
+    if (r < 0)
+        return r;
     sha256_digest(p->sha, out);
     sha256_free(take_ptr(&p->sha));
     if (ret_size)

@@ -85,12 +85,17 @@ static inline void sink_freep_(struct sink **s)
 
 /**
  * pump_new() - a source that reads @below in a thread of its own, some chunks ahead, and can hash
- * what passes in another thread
+ * what passes, or write it elsewhere, in another thread
  * @below: used only by that thread until the pump is freed
  * Free it with source_free(pump_source(p)): stops and joins the threads.
  */
 struct pump;
 struct pump *pump_new(struct source *below, bool hash);
 struct source *pump_source(struct pump *p);
+/** pump_tee() - before the first next(): @to gets everything that passes, from that other thread.
+ * An error of it is an error of next(), or of pump_flush(). */
+void pump_tee(struct pump *p, struct sink *to);
+/** pump_flush() - only after next() returned 0: all has been hashed and written. */
+int pump_flush(struct pump *p, struct err *err) MUST;
 /** pump_digest() - digest and length of everything that passed; only after next() returned 0. */
 int pump_digest(struct pump *p, char out[DIGEST_LEN + 1], uint64_t *ret_size, struct err *err) MUST;

@@ -217,6 +217,51 @@ TEST(pump_hashes_what_passes)
     source_free(pump_source(p));
 }
 
+static int take_some(void *ctx, const void *p, size_t n, struct err *err)
+{
+    struct buf *to = ctx;
+
+    if (to->len > 600000)
+        return err_no(err, ENOSPC, "write elsewhere");
+    buf_put(to, p, n);
+    return 0;
+}
+
+TEST(pump_writes_elsewhere_what_passes)
+{
+    struct err e = {0};
+    auto_buf struct buf out = BUF_INIT, copy = BUF_INIT;
+    static uint8_t data[500000];
+
+    memset(data, 'x', sizeof(data));
+    auto_source struct source *mem = source_mem(data, sizeof(data));
+    auto_sink struct sink *tee = sink_cb(take_some, &copy);
+    struct pump *p = pump_new(mem, false);
+    pump_tee(p, tee);
+    CHECK_INT(pump_flush(p, &e), -EPROTO); /* too early */
+    CHECK_OK(read_all(pump_source(p), &out, &e));
+    CHECK_OK(pump_flush(p, &e));
+    CHECK_INT(copy.len, sizeof(data));
+    CHECK(memcmp(copy.data, data, sizeof(data)) == 0);
+    source_free(pump_source(p));
+}
+
+TEST(pump_ends_when_the_other_place_fails)
+{
+    struct err e = {0};
+    auto_buf struct buf out = BUF_INIT, copy = BUF_INIT;
+    static uint8_t data[8 << 20];
+    auto_source struct source *mem = source_mem(data, sizeof(data));
+    auto_sink struct sink *tee = sink_cb(take_some, &copy);
+    struct pump *p = pump_new(mem, true);
+
+    pump_tee(p, tee);
+    CHECK_INT(read_all(pump_source(p), &out, &e), -ENOSPC);
+    CHECK(strstr(e.msg, "write elsewhere") != NULL);
+    CHECK(out.len < sizeof(data));
+    source_free(pump_source(p));
+}
+
 TEST(pump_of_nothing)
 {
     struct err e = {0};

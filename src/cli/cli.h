@@ -53,6 +53,9 @@ const char *config_str(const struct cli *cli, const char *key);
 /** config_host() - the address to talk to; @ret_tls: whether TLS is wanted and how. */
 int config_host(struct cli *cli, char **ret, struct tls_opts **ret_tls, struct err *err) MUST;
 const char *config_context(struct cli *cli);
+struct auth_config;
+/** config_credentials() - of the registry of an image reference; @ret stays empty without any. */
+void config_credentials(struct cli *cli, const char *reference, struct auth_config *ret);
 /** config_auth() - X-Registry-Auth for an image reference or registry, or NULL. */
 const char *config_auth(struct cli *cli, const char *reference);
 
@@ -68,7 +71,6 @@ struct contexts {
 /** config_contexts() - the default one and those of the configuration. */
 struct contexts config_contexts(struct cli *cli);
 
-struct auth_config;
 /** config_store_auth() - remember a registry's credentials; NULL forgets them. Rewrites
  * config.json, all else in it stays as it was. */
 int config_store_auth(struct cli *cli, const char *registry, const struct auth_config *auth,

@@ -63,6 +63,11 @@
     X(login)                                                                                       \
     X(logout)                                                                                      \
     X(search)                                                                                      \
+    X(manifest_annotate)                                                                           \
+    X(manifest_create)                                                                             \
+    X(manifest_inspect)                                                                            \
+    X(manifest_push)                                                                               \
+    X(manifest_rm)                                                                                 \
     X(cp)                                                                                          \
     X(build)                                                                                       \
     X(completion)

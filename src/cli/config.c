@@ -245,20 +245,26 @@ static void auth_of_file(struct cli *cli, const char *registry, struct auth_conf
     }
 }
 
-const char *config_auth(struct cli *cli, const char *reference)
+void config_credentials(struct cli *cli, const char *reference, struct auth_config *ret)
 {
-    auto_buf struct buf text = BUF_INIT, out = BUF_INIT;
     char *registry = registry_of(cli, reference);
     const char *helper = creds_helper(cli, registry);
-    struct auth_config auth = {0};
     struct err e = {0};
 
     if (!helper)
-        auth_of_file(cli, registry, &auth);
-    else if (creds_get(helper, registry, &cli->arena, &auth, &e) < 0)
+        auth_of_file(cli, registry, ret);
+    else if (creds_get(helper, registry, &cli->arena, ret, &e) < 0)
         fprintf(stderr, "WARNING: %s\n", e.msg); /* as docker: without them it may work, too */
-    if (auth.username || auth.identity_token)
-        auth.server_address = registry;
+    if (ret->username || ret->identity_token)
+        ret->server_address = registry;
+}
+
+const char *config_auth(struct cli *cli, const char *reference)
+{
+    auto_buf struct buf text = BUF_INIT, out = BUF_INIT;
+    struct auth_config auth = {0};
+
+    config_credentials(cli, reference, &auth);
     json_encode(&auth_config_type, &auth, &text);
     base64_encode(text.data, text.len, true, &out);
     return arena_strdup(&cli->arena, buf_str(&out));

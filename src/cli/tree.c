@@ -13,6 +13,7 @@ const struct group all_groups[] = {
     {"container", "Manage containers"},
     {"context", "Manage contexts"},
     {"image", "Manage images"},
+    {"manifest", "Manage lists of manifests, for images of several platforms"},
     {"network", "Manage networks"},
     {"system", "Manage the engine"},
     {"volume", "Manage volumes"},

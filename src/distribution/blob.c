@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/hash.h"
 #include "base/mem.h"
@@ -20,6 +21,8 @@ struct dist_blob {
     struct strv scopes;
     char digest[DIGEST_LEN + 1];
     uint64_t size, off;
+    int fd; /* where the first @have bytes are; not ours */
+    uint64_t have;
     uint64_t failed_at; /* off at the last failure */
     unsigned fails, resumed;
     struct dist_reply *reply; /* NULL while there is no connection */
@@ -138,16 +141,24 @@ static int forgive(struct dist_blob *b, int r, const struct err *why, struct err
 int dist_blob_open(struct dist_session *s, const char *repo, const char *digest, uint64_t size,
                    struct dist_blob **ret, struct err *err)
 {
+    return dist_blob_resume(s, repo, digest, size, -1, 0, ret, err);
+}
+
+int dist_blob_resume(struct dist_session *s, const char *repo, const char *digest, uint64_t size,
+                     int fd, uint64_t have, struct dist_blob **ret, struct err *err)
+{
     if (!digest_valid(digest))
         return err_invalid(err, "invalid digest: %.100s", digest);
     auto_dist_blob struct dist_blob *b = xnew(struct dist_blob);
     b->s = s;
     b->size = size;
+    b->fd = fd;
+    b->have = have < size ? have : size;
     b->path = repo_path(&b->mem, repo, "blobs", digest);
     b->scopes = dist_scope(s, repo, &b->mem);
     b->hash = sha256_new();
     (void)snprintf(b->digest, sizeof(b->digest), "%s", digest);
-    int r = connect_blob(b, err);
+    int r = b->have ? 0 : connect_blob(b, err);
     if (r < 0)
         return r;
     *ret = take_ptr(&b);
@@ -155,6 +166,19 @@ int dist_blob_open(struct dist_session *s, const char *repo, const char *digest,
 }
 
 /* ---- reading ---- */
+
+static ssize_t read_had(struct dist_blob *b, void *p, size_t n, struct err *err)
+{
+    uint64_t left = b->have - b->off;
+    ssize_t got = 0;
+
+    do
+        got = pread(b->fd, p, n < left ? n : (size_t)left, (off_t)b->off);
+    while (got < 0 && errno == EINTR);
+    if (got < 0)
+        return err_sys(err, "read what is here of blob %s", b->digest);
+    return got ? got : err_no(err, EIO, "what is here of blob %s has been cut", b->digest);
+}
 
 static int finish(struct dist_blob *b, struct err *err)
 {
@@ -181,6 +205,8 @@ static int finish(struct dist_blob *b, struct err *err)
 /* Return: bytes > 0, -errno. */
 static ssize_t read_some(struct dist_blob *b, void *p, size_t n, struct err *err)
 {
+    if (b->off < b->have)
+        return read_had(b, p, n, err);
     if (!b->reply) {
         int r = connect_blob(b, err);
         if (r < 0)

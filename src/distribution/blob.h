@@ -1,6 +1,7 @@
 /*
  * Blobs of a registry, read as streams. A stream that breaks goes on where it was (Range), as often
- * as it makes headway in between; size and digest are proven before its end is told.
+ * as it makes headway in between; size and digest are proven before its end is told. What an
+ * earlier attempt left in a file is read from there and proven with the rest.
  */
 #pragma once
 
@@ -26,6 +27,14 @@ int dist_blob_stat(struct dist_session *s, const char *repo, const char *digest,
  */
 int dist_blob_open(struct dist_session *s, const char *repo, const char *digest, uint64_t size,
                    struct dist_blob **ret, struct err *err) MUST;
+/**
+ * dist_blob_resume() - dist_blob_open() when the beginning is here already
+ * @fd: read from its start by pread(2), must outlive the blob; @have: at most @size bytes of it,
+ *   of which nothing is believed
+ * Nothing is asked of the registry before these have been read.
+ */
+int dist_blob_resume(struct dist_session *s, const char *repo, const char *digest, uint64_t size,
+                     int fd, uint64_t have, struct dist_blob **ret, struct err *err) MUST;
 /**
  * dist_blob_read() - the next bytes; one thread at a time
  * Return: bytes; 0: the end, and everything was as size and digest promised; -EBADMSG (invalid):

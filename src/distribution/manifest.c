@@ -10,10 +10,7 @@
 
 /* Everything we can read, the most exact first. */
 #define ACCEPT                                                                                     \
-    "application/vnd.oci.image.manifest.v1+json, "                                                 \
-    "application/vnd.docker.distribution.manifest.v2+json, "                                       \
-    "application/vnd.oci.image.index.v1+json, "                                                    \
-    "application/vnd.docker.distribution.manifest.list.v2+json"
+    MEDIA_OCI_MANIFEST ", " MEDIA_DOCKER_MANIFEST ", " MEDIA_OCI_INDEX ", " MEDIA_DOCKER_LIST
 
 static struct dist_call call_for(struct dist_session *s, const char *method, const char *repo,
                                  const char *ref, struct arena *a)

@@ -12,6 +12,11 @@
 
 struct dist_session;
 
+#define MEDIA_OCI_INDEX "application/vnd.oci.image.index.v1+json"
+#define MEDIA_OCI_MANIFEST "application/vnd.oci.image.manifest.v1+json"
+#define MEDIA_DOCKER_LIST "application/vnd.docker.distribution.manifest.list.v2+json"
+#define MEDIA_DOCKER_MANIFEST "application/vnd.docker.distribution.manifest.v2+json"
+
 #define DIST_MANIFEST_MAX (4u << 20) /* bytes of one */
 
 struct dist_manifest {

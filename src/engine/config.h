@@ -47,6 +47,7 @@ struct engine_config {
         char *http, *https, *no;
     } proxies; /* for the daemon's own connections; else the environment's */
     int64_t max_concurrent_downloads, max_concurrent_uploads, max_download_attempts;
+    char *image_blobs; /* "keep" or "drop" the compressed blobs of layers */
     char *request_log; /* flag --request-log only: every request and reply, for tests */
 };
 

@@ -65,9 +65,15 @@ static int open_dirs(struct engine *e, struct err *err)
 static int open_store(struct engine *e, struct err *err)
 {
     auto_free char *path = xasprintf("%s/catalog.db", e->data_path);
-    int r = db_open(path, &e->db, err);
+    bool keep = str_eq(e->conf->image_blobs, "keep");
 
-    return r < 0 ? r : image_store_open(e->data_fd, e->db, &e->images, err);
+    if (!keep && !str_eq(e->conf->image_blobs, "drop"))
+        return err_invalid(err, "invalid image-blobs: \"%.100s\": neither keep nor drop",
+                           str_or(e->conf->image_blobs, ""));
+    int r = db_open(path, &e->db, err);
+    if (r >= 0)
+        r = image_store_open(e->data_fd, e->db, &e->images, err);
+    return r < 0 ? r : image_store_keep_blobs(e->images, keep, err);
 }
 
 /* ABCD:EFGH:... as Docker's, made once. */

@@ -10,7 +10,23 @@
 
 #include "base/auto.h"
 #include "base/failpoint.h"
-#include "image/reference.h"
+#include "distribution/reference.h"
+
+/* With the manifest that the image has by the name it was found by: a push of the new name sends
+ * what a push of the old one would. */
+static int give_name(struct engine *e, const char *name, const struct image_row *row,
+                     struct err *err)
+{
+    int r = db_begin(e->db, err);
+
+    if (r < 0)
+        return r;
+    auto_tx struct db *tx = e->db;
+    r = image_tag_set(e->images, name, row->id, NULL, err);
+    if (r >= 0 && row->manifest)
+        r = image_name_manifest_set(e->images, name, row->manifest, err);
+    return r < 0 ? r : db_commit(&tx, err);
+}
 
 int img_tag(struct engine *e, const char *name, const char *repo, const char *tag, struct err *err)
 {
@@ -28,7 +44,7 @@ int img_tag(struct engine *e, const char *name, const char *repo, const char *ta
     if (r < 0)
         return r;
     reference_default_tag(&ref);
-    r = image_tag_set(e->images, reference_text(&ref, text), row.id, NULL, err);
+    r = give_name(e, reference_text(&ref, text), &row, err);
     if (r < 0)
         return r;
     img_event(e, "tag", row.id, img_familiar(text, &a), NULL);
@@ -171,7 +187,10 @@ int img_remove(struct engine *e, const char *name, bool force, bool noprune, str
         (void)reference_text(&ref, full);
         if (row.tags.n > 1 || (*ref.digest && row.tags.n + row.digests.n > 1)) {
             r = untag(e, &row, full, a, ret, err);
-            return r < 0 || *ref.digest ? r : untag_digests(e, &row, full, a, ret, err);
+            if (r >= 0 && !*ref.digest)
+                r = untag_digests(e, &row, full, a, ret, err);
+            /* The name may have been the last with the manifest by which it came. */
+            return r < 0 ? r : store_gc(e->images, NULL, NULL, err);
         }
     } else if (row.tags.n > 1 && !force) {
         return err_conflict(err,
@@ -196,6 +215,7 @@ int img_prune(struct engine *e, const struct filters *f, struct arena *a,
     struct img_filter x = {.f = f, .a = a};
     struct image_rows rows = {0};
     struct img_deleted gone = {0};
+    struct gc_result gc = {0};
     bool only_dangling = true;
     int r = img_filter_prepare(e, &x, err);
 
@@ -220,6 +240,9 @@ int img_prune(struct engine *e, const struct filters *f, struct arena *a,
         if (r >= 0)
             r = delete_image(e, row, a, &gone, &ret->space_reclaimed_b, err);
     }
+    if (r >= 0)
+        r = store_gc(e->images, a, &gc, err); /* what names left that went or moved */
+    ret->space_reclaimed_b += gc.freed_b;
     ret->deleted.v = gone.v;
     ret->deleted.n = gone.n;
     char bytes[24];

@@ -8,7 +8,7 @@
 #include "base/time.h"
 #include "image/import.h"
 #include "image/load.h"
-#include "image/reference.h"
+#include "distribution/reference.h"
 #include "image/save.h"
 #include "store/layers.h"
 

@@ -7,18 +7,6 @@
 #include "distribution/tags.h"
 #include "image/pull.h"
 
-struct telling {
-    img_progress fn;
-    void *arg;
-};
-
-static int tell(void *ctx, const struct transfer_event *e, struct err *err)
-{
-    const struct telling *t = ctx;
-
-    return t->fn(t->arg, e, err);
-}
-
 /* fromImage and tag of the API; the latter may be a digest. Neither: all tags. */
 int registry_reference(const char *name, const char *tag, struct reference *ret, struct err *err)
 {
@@ -33,7 +21,7 @@ int registry_reference(const char *name, const char *tag, struct reference *ret,
 }
 
 static int pull_one(struct engine *e, struct dist_session *s, const struct reference *ref,
-                    const char *platform, int gone_fd, struct telling *t, struct err *err)
+                    const char *platform, int gone_fd, img_progress fn, void *arg, struct err *err)
 {
     auto_arena struct arena a = ARENA_INIT;
     char text[REF_TEXT_MAX + 1], name[REF_TEXT_MAX + 1];
@@ -42,8 +30,8 @@ static int pull_one(struct engine *e, struct dist_session *s, const struct refer
                              .ref = ref,
                              .platform = platform,
                              .gone_fd = gone_fd,
-                             .tell = tell,
-                             .ctx = t};
+                             .tell = fn,
+                             .ctx = arg};
     struct pull_result res;
     struct strmap attrs = {0};
     int r = image_pull(e->images, &o, &res, err);
@@ -56,7 +44,7 @@ static int pull_one(struct engine *e, struct dist_session *s, const struct refer
 }
 
 static int pull_all(struct engine *e, struct dist_session *s, const struct reference *ref,
-                    const char *platform, int gone_fd, struct telling *t, struct err *err)
+                    const char *platform, int gone_fd, img_progress fn, void *arg, struct err *err)
 {
     auto_arena struct arena a = ARENA_INIT;
     struct strv tags = {0};
@@ -66,7 +54,7 @@ static int pull_all(struct engine *e, struct dist_session *s, const struct refer
         struct reference one;
         r = registry_reference(ref->name, tags.v[i], &one, err);
         if (r >= 0)
-            r = pull_one(e, s, &one, platform, gone_fd, t, err);
+            r = pull_one(e, s, &one, platform, gone_fd, fn, arg, err);
     }
     return r;
 }
@@ -77,7 +65,6 @@ int img_pull(struct engine *e, const char *name, const char *tag, const char *pl
 {
     auto_arena struct arena a = ARENA_INIT;
     auto_dist_session struct dist_session *s = NULL;
-    struct telling t = {fn, arg};
     struct reference ref;
     int r = registry_reference(name, tag, &ref, err);
 
@@ -85,6 +72,6 @@ int img_pull(struct engine *e, const char *name, const char *tag, const char *pl
         r = registry_session(e, registry_of(&ref, &a), auth, REGISTRY_PULL, gone_fd, &s, err);
     if (r < 0)
         return r;
-    return ref.tag[0] || ref.digest[0] ? pull_one(e, s, &ref, platform, gone_fd, &t, err)
-                                       : pull_all(e, s, &ref, platform, gone_fd, &t, err);
+    return ref.tag[0] || ref.digest[0] ? pull_one(e, s, &ref, platform, gone_fd, fn, arg, err)
+                                       : pull_all(e, s, &ref, platform, gone_fd, fn, arg, err);
 }

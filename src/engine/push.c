@@ -7,18 +7,6 @@
 #include "image/push.h"
 #include "image/transfers.h"
 
-struct telling {
-    img_progress fn;
-    void *arg;
-};
-
-static int tell(void *ctx, const struct transfer_event *e, struct err *err)
-{
-    const struct telling *t = ctx;
-
-    return t->fn(t->arg, e, err);
-}
-
 /* Tags of the repository that this store has. */
 static int tags_here(struct engine *e, const struct reference *ref, struct arena *a,
                      struct strv *ret, struct err *err)
@@ -37,7 +25,7 @@ static int tags_here(struct engine *e, const struct reference *ref, struct arena
 }
 
 static int push_one(struct engine *e, struct dist_session *s, const struct reference *ref,
-                    int gone_fd, struct telling *t, struct err *err)
+                    int gone_fd, img_progress fn, void *arg, struct err *err)
 {
     auto_arena struct arena a = ARENA_INIT;
     char text[REF_TEXT_MAX + 1], name[REF_TEXT_MAX + 1];
@@ -45,8 +33,8 @@ static int push_one(struct engine *e, struct dist_session *s, const struct refer
                              .transfers = e->registries->transfers,
                              .ref = ref,
                              .gone_fd = gone_fd,
-                             .tell = tell,
-                             .ctx = t};
+                             .tell = fn,
+                             .ctx = arg};
     struct strmap attrs = {0};
     int r = image_push(e->images, &o, NULL, err);
 
@@ -58,7 +46,7 @@ static int push_one(struct engine *e, struct dist_session *s, const struct refer
 }
 
 static int push_tags(struct engine *e, const struct reference *ref, const struct strv *tags,
-                     const struct auth_config *auth, int gone_fd, struct telling *t,
+                     const struct auth_config *auth, int gone_fd, img_progress fn, void *arg,
                      struct err *err)
 {
     auto_arena struct arena a = ARENA_INIT;
@@ -69,7 +57,7 @@ static int push_tags(struct engine *e, const struct reference *ref, const struct
         struct reference one;
         r = registry_reference(ref->name, tags->v[i], &one, err);
         if (r >= 0)
-            r = push_one(e, s, &one, gone_fd, t, err);
+            r = push_one(e, s, &one, gone_fd, fn, arg, err);
     }
     return r;
 }
@@ -79,7 +67,6 @@ int img_push(struct engine *e, const char *name, const char *tag, const struct a
 {
     auto_arena struct arena a = ARENA_INIT;
     char text[REF_TEXT_MAX + 1];
-    struct telling t = {fn, arg};
     struct reference ref;
     struct strv here = {0}, one = {0};
     int r = registry_reference(name, tag, &ref, err);
@@ -99,5 +86,5 @@ int img_push(struct engine *e, const char *name, const char *tag, const struct a
     if (r < 0)
         return r;
     strv_push(&a, &one, ref.tag);
-    return push_tags(e, &ref, ref.tag[0] ? &one : &here, auth, gone_fd, &t, err);
+    return push_tags(e, &ref, ref.tag[0] ? &one : &here, auth, gone_fd, fn, arg, err);
 }

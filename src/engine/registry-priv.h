@@ -4,7 +4,7 @@
 #include "distribution/config.h"
 #include "distribution/session.h"
 #include "engine/engine-priv.h"
-#include "image/reference.h"
+#include "distribution/reference.h"
 
 struct registries {
     struct arena mem;

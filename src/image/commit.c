@@ -24,7 +24,7 @@ static int64_t make_layer(struct image_store *s, const struct diff *d, struct le
     if (r < 0)
         return r;
     struct source *body = source_fd(p.fd);
-    r = layer_unpack(s, body, NULL, false, lease, ret, err);
+    r = layer_unpack(s, body, NULL, lease, ret, err);
     source_free(body);
     struct err why = {0};
     int64_t n = pack_pipe_end(&p, &why);

@@ -6,7 +6,7 @@
 #include "base/failpoint.h"
 #include "base/time.h"
 #include "image/layer.h"
-#include "image/reference.h"
+#include "distribution/reference.h"
 #include "image/store.h"
 
 struct platform {
@@ -75,7 +75,7 @@ static int import(struct image_store *s, struct source *body, const struct impor
     if (r >= 0)
         r = changes_apply(&a, &opts->changes, &config, err);
     if (r >= 0)
-        r = layer_unpack(s, body, NULL, false, lease, &layer, err);
+        r = layer_unpack(s, body, NULL, lease, &layer, err);
     if (r < 0)
         return r;
     FAIL_POINT("image.import.unpacked", err);

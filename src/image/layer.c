@@ -2,7 +2,7 @@
  * From a stream to a layer of the store, and back. The threads of one unpacking:
  *
  *   plain:       [read] -> [hash: diff ID] and [unpack, the caller]
- *   compressed:  [read] -> [hash: blob digest] and [inflate] -> [hash: diff ID] and [unpack]
+ *   compressed:  [read] -> [hash: blob digest, keep] and [inflate] -> [hash: diff ID] and [unpack]
  */
 #include "image/layer.h"
 
@@ -15,6 +15,7 @@
 #include "base/failpoint.h"
 #include "base/mem.h"
 #include "image/recipe.h"
+#include "store/blobs.h"
 #include "store/layers.h"
 #include "store/store.h"
 
@@ -36,7 +37,8 @@ static void intake_done(struct intake *in)
 }
 #define auto_intake AUTO(intake_done)
 
-static int intake_init(struct intake *in, struct source *s, bool want_blob, struct err *err)
+static int intake_init(struct intake *in, struct source *s, const struct layer_wish *wish,
+                       struct err *err)
 {
     const uint8_t *head = NULL;
     size_t n = 0;
@@ -49,25 +51,35 @@ static int intake_init(struct intake *in, struct source *s, bool want_blob, stru
         in->tar = pump_new(in->peek, true);
         return 0;
     }
-    in->raw = pump_new(in->peek, want_blob);
+    in->raw = pump_new(in->peek, wish->blob);
+    if (wish->tee)
+        pump_tee(in->raw, wish->tee);
     in->inflate = source_inflate(pump_source(in->raw), c);
     in->tar = pump_new(in->inflate, true);
     return 0;
 }
 
 /* Digests of what has passed, once all of it has. */
-static int intake_digests(struct intake *in, bool want_blob, struct unpacked_layer *out,
-                          struct err *err)
+static int intake_digests(struct intake *in, const struct layer_wish *wish,
+                          struct unpacked_layer *out, struct err *err)
 {
     int r = pump_digest(in->tar, out->diff_id, &out->tar_size, err);
 
-    if (r >= 0 && in->raw && want_blob)
-        r = pump_digest(in->raw, out->blob, &out->blob_size, err);
-    if (r >= 0 && !in->raw) {
+    if (r >= 0 && in->raw)
+        r = wish->blob ? pump_digest(in->raw, out->blob, &out->blob_size, err)
+                       : pump_flush(in->raw, err);
+    if (r < 0)
+        return r;
+    if (!in->raw) {
         memcpy(out->blob, out->diff_id, sizeof(out->blob));
         out->blob_size = out->tar_size;
     }
-    return r;
+    if (wish->diff_id && strcmp(wish->diff_id, out->diff_id) != 0)
+        return err_as(err, ERR_INVALID, EBADMSG,
+                      "invalid diffID for layer: expected \"%s\", got "
+                      "\"%s\"",
+                      wish->diff_id, out->diff_id);
+    return 0;
 }
 
 static int fill_stage(struct layer_stage *stage, struct source *tar, uint64_t *ret_size,
@@ -87,7 +99,9 @@ static int fill_stage(struct layer_stage *stage, struct source *tar, uint64_t *r
     return recipe_finish(recipe, err);
 }
 
-int layer_unpack(struct image_store *st, struct source *s, const char *expect, bool want_blob,
+static const struct layer_wish no_wish;
+
+int layer_unpack(struct image_store *st, struct source *s, const struct layer_wish *wish,
                  struct lease *lease, struct unpacked_layer *ret, struct err *err)
 {
     auto_layer_stage struct layer_stage *stage = NULL;
@@ -95,19 +109,15 @@ int layer_unpack(struct image_store *st, struct source *s, const char *expect, b
     struct unpacked_layer out = {0};
     int r = layer_stage_new(st, &stage, err);
 
+    wish = wish ? wish : &no_wish;
     if (r >= 0)
-        r = intake_init(&in, s, want_blob, err);
+        r = intake_init(&in, s, wish, err);
     if (r >= 0)
         r = fill_stage(stage, pump_source(in.tar), &out.size, err);
     if (r >= 0)
-        r = intake_digests(&in, want_blob, &out, err);
+        r = intake_digests(&in, wish, &out, err);
     if (r < 0)
         return r;
-    if (expect && strcmp(expect, out.diff_id) != 0)
-        return err_as(err, ERR_INVALID, EBADMSG,
-                      "invalid diffID for layer: expected \"%s\", got "
-                      "\"%s\"",
-                      expect, out.diff_id);
     struct layer_row row = {
         .diff_id = out.diff_id, .size = (int64_t)out.size, .tar_size = (int64_t)out.tar_size};
     r = layer_stage_commit(stage, &row, lease, err);
@@ -116,13 +126,31 @@ int layer_unpack(struct image_store *st, struct source *s, const char *expect, b
     return r;
 }
 
-/* ---- back to a tar ---- */
+int layer_prove(struct source *s, const struct layer_wish *wish, struct unpacked_layer *ret,
+                struct err *err)
+{
+    auto_intake struct intake in = {0};
+    struct unpacked_layer out = {0};
+    int r = intake_init(&in, s, wish, err);
+
+    if (r >= 0)
+        r = source_drain(pump_source(in.tar), err);
+    if (r >= 0)
+        r = intake_digests(&in, wish, &out, err);
+    if (r >= 0)
+        *ret = out;
+    return r;
+}
+
+/* ---- back to bytes, proven while they are read ---- */
 
 struct proven {
     struct source base;
-    struct source *recipe;
+    struct source *below;
     struct pump *pump;
-    char diff_id[DIGEST_LEN + 1];
+    int fd; /* that @below reads from, or -1 */
+    const char *what;
+    char digest[DIGEST_LEN + 1];
 };
 
 static ssize_t proven_next(struct source *s, const uint8_t **ret, size_t max, struct err *err)
@@ -136,9 +164,9 @@ static ssize_t proven_next(struct source *s, const uint8_t **ret, size_t max, st
     int r = pump_digest(p->pump, digest, NULL, err);
     if (r < 0)
         return r;
-    if (strcmp(digest, p->diff_id) != 0)
-        return err_as(err, ERR_SYSTEM, EBADMSG, "layer %s has changed on disk: its tar is now %s",
-                      p->diff_id, digest);
+    if (strcmp(digest, p->digest) != 0)
+        return err_as(err, ERR_SYSTEM, EBADMSG, "%s %s has changed on disk: it is now %s", p->what,
+                      p->digest, digest);
     return 0;
 }
 
@@ -147,8 +175,23 @@ static void proven_free(struct source *s)
     struct proven *p = (struct proven *)s;
 
     source_free(pump_source(p->pump));
-    source_free(p->recipe);
+    source_free(p->below);
+    close_fd(&p->fd);
     free(p);
+}
+
+/* Takes @below and @fd. */
+static struct source *proven_new(struct source *below, int fd, const char *what, const char *digest)
+{
+    struct proven *p = xnew(struct proven);
+
+    p->base = (struct source){.next = proven_next, .free = proven_free};
+    p->below = below;
+    p->fd = fd;
+    p->what = what;
+    p->pump = pump_new(below, true);
+    (void)snprintf(p->digest, sizeof(p->digest), "%s", digest);
+    return &p->base;
 }
 
 int layer_tar(struct image_store *st, const char *diff_id, struct source **ret, struct err *err)
@@ -159,11 +202,17 @@ int layer_tar(struct image_store *st, const char *diff_id, struct source **ret, 
 
     if (r < 0)
         return err_wrap(err, r, "read layer %s", diff_id);
-    struct proven *p = xnew(struct proven);
-    p->base = (struct source){.next = proven_next, .free = proven_free};
-    p->recipe = recipe;
-    p->pump = pump_new(recipe, true);
-    (void)snprintf(p->diff_id, sizeof(p->diff_id), "%s", diff_id);
-    *ret = &p->base;
+    *ret = proven_new(recipe, -1, "layer", diff_id);
+    return 0;
+}
+
+int layer_blob_source(struct image_store *st, const char *digest, struct source **ret,
+                      struct err *err)
+{
+    int fd = blob_open(st, digest, NULL, err);
+
+    if (fd < 0)
+        return fd;
+    *ret = proven_new(source_fd(fd), fd, "blob", digest);
     return 0;
 }

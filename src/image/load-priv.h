@@ -4,6 +4,7 @@
 #include "base/map.h"
 #include "image/layer.h"
 #include "image/load.h"
+#include "image/manifest.h"
 
 enum member_kind {
     MEMBER_NONE,
@@ -36,6 +37,10 @@ struct planned_image {
     const char *config;
     size_t config_len;
     struct strv refs; /* as the archive writes them */
+    /* of an OCI layout with compressed layers, so that a push can send what came; else NULL */
+    const struct member *manifest;
+    struct oci_manifest man;
+    struct strv diff_ids; /* of man.layers */
 };
 
 struct load_plan {

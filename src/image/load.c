@@ -19,10 +19,11 @@
 #include "base/mem.h"
 #include "image/layer.h"
 #include "image/load-priv.h"
-#include "image/reference.h"
+#include "distribution/reference.h"
 #include "image/store.h"
 #include "store/blobs.h"
 #include "store/db.h"
+#include "store/layer_blobs.h"
 #include "store/layers.h"
 
 #define TAR_FAILED "Error processing tar file(exit status 1)" /* Docker's words */
@@ -142,6 +143,28 @@ static int verify_known(struct loader *l, struct source *s, const char *digest, 
     return 0;
 }
 
+static int keep(void *ctx, const void *p, size_t n, struct err *err)
+{
+    return blob_writer_add(ctx, p, n, err);
+}
+
+/* Under the digest that it has, not under that of its name: whether both agree matters only if an
+ * image wants it. */
+static int unpack_and_keep(struct loader *l, struct source *s, struct member *m, struct err *err)
+{
+    auto_blob_writer struct blob_writer *w = NULL;
+    int r = blob_writer_new(l->s, &w, err);
+
+    if (r < 0)
+        return r;
+    auto_sink struct sink *tee = sink_cb(keep, w);
+    r = layer_unpack(l->s, s, &(struct layer_wish){.tee = tee}, l->lease, &m->layer, err);
+    if (r < 0)
+        return r;
+    m->layer.blob_size = blob_writer_size(w);
+    return blob_writer_finish(w, NULL, l->lease, m->layer.blob, err);
+}
+
 static int read_layer(struct loader *l, struct source *s, const struct tar_entry *e,
                       enum compression c, struct member *m, struct err *err)
 {
@@ -156,8 +179,11 @@ static int read_layer(struct loader *l, struct source *s, const struct tar_entry
         lease_add(l->lease, digest); /* before looking, so that it stays */
     if (digest && c == COMP_NONE && layer_exists(l->s, digest))
         r = verify_known(l, top, digest, m, err);
+    else if (digest && c != COMP_NONE && image_store_keeps_blobs(l->s))
+        r = unpack_and_keep(l, top, m, err);
     else
-        r = layer_unpack(l->s, top, NULL, digest != NULL, l->lease, &m->layer, err);
+        r = layer_unpack(l->s, top, &(struct layer_wish){.blob = digest != NULL}, l->lease,
+                         &m->layer, err);
     return r < 0 ? r : 0;
 }
 
@@ -267,6 +293,38 @@ static int tag_all(struct loader *l, const struct planned_image *p, struct loade
     return 0;
 }
 
+/* By which manifest the image and its names came, and which kept blobs are its layers. */
+static int record_origin(struct loader *l, const struct planned_image *p,
+                         const struct loaded_image *out, struct err *err)
+{
+    char digest[DIGEST_LEN + 1], name[REF_TEXT_MAX + 1];
+    struct strv blobs = {0};
+    struct reference ref;
+    int r = 0;
+
+    sha256_of(p->manifest->text, p->manifest->len, digest);
+    for (size_t i = 0; r >= 0 && i < p->man.layers.n; i++) {
+        const struct oci_descriptor *d = p->man.layers.v[i];
+        struct layer_blob b = {.blob = d->digest,
+                               .diff_id = p->diff_ids.v[i],
+                               .media_type = d->media_type,
+                               .size = d->size,
+                               .kept = blob_exists(l->s, d->digest)};
+        strv_push(l->a, &blobs, d->digest);
+        r = layer_blob_set(l->s, &b, NULL, 0, err);
+    }
+    if (r >= 0)
+        r = image_manifest_set(l->s, out->id, digest, err);
+    if (r >= 0)
+        r = manifest_blobs_set(l->s, digest, &blobs, err);
+    for (size_t i = 0; r >= 0 && i < out->refs.n; i++) {
+        r = reference_parse(out->refs.v[i], &ref, err);
+        if (r >= 0)
+            r = image_name_manifest_set(l->s, reference_text(&ref, name), digest, err);
+    }
+    return r;
+}
+
 static int make_image(struct loader *l, const struct planned_image *p, struct load_result *res,
                       struct err *err)
 {
@@ -278,20 +336,25 @@ static int make_image(struct loader *l, const struct planned_image *p, struct lo
         return r;
     out.id = arena_strdup(l->a, id);
     r = tag_all(l, p, &out, err);
+    if (r >= 0 && p->manifest)
+        r = record_origin(l, p, &out, err);
     if (r >= 0)
         arena_push(l->a, *res) = out;
     return r;
 }
 
 /* Before the transaction: syncing files would hold up everybody else. */
-static int write_configs(struct loader *l, const struct load_plan *plan, struct err *err)
+static int write_documents(struct loader *l, const struct load_plan *plan, struct err *err)
 {
-    for (size_t i = 0; i < plan->n; i++) {
-        int r = blob_put(l->s, plan->v[i].config, plan->v[i].config_len, l->lease, NULL, err);
-        if (r < 0)
-            return r;
+    int r = 0;
+
+    for (size_t i = 0; r >= 0 && i < plan->n; i++) {
+        const struct planned_image *p = &plan->v[i];
+        r = blob_put(l->s, p->config, p->config_len, l->lease, NULL, err);
+        if (r >= 0 && p->manifest)
+            r = blob_put(l->s, p->manifest->text, p->manifest->len, l->lease, NULL, err);
     }
-    return 0;
+    return r;
 }
 
 static int make_images(struct loader *l, const struct load_plan *plan, struct load_result *ret,
@@ -325,7 +388,7 @@ static int load(struct loader *l, struct source *body, struct load_result *ret, 
     FAIL_POINT("image.load.read", err);
     r = load_plan(l, &plan, err);
     if (r >= 0)
-        r = write_configs(l, &plan, err);
+        r = write_documents(l, &plan, err);
     return r < 0 ? r : make_images(l, &plan, ret, err);
 }
 

@@ -148,7 +148,8 @@ static int plan_archive_image(struct loader *l, const struct archive_image *ai,
     }
     if (r < 0)
         return r;
-    arena_push(l->a, *plan) = (struct planned_image){config->text, config->len, ai->repo_tags};
+    arena_push(l->a, *plan) = (struct planned_image){
+        .config = config->text, .config_len = config->len, .refs = ai->repo_tags};
     return 0;
 }
 
@@ -218,8 +219,19 @@ static int check_blob_layer(struct loader *l, const struct oci_image *img, size_
     return r < 0 ? r : check_layer(img, i, m, err);
 }
 
-static int plan_manifest(struct loader *l, const struct oci_manifest *man, const char *ref,
-                         struct load_plan *plan, struct err *err)
+/* A manifest of plain tars is only what some program wrote around them: a push makes a better one.
+ */
+static bool any_compressed(const struct oci_manifest *man, const struct oci_image *img)
+{
+    for (size_t i = 0; i < man->layers.n; i++)
+        if (strcmp(man->layers.v[i]->digest, img->rootfs.diff_ids.v[i]) != 0)
+            return true;
+    return false;
+}
+
+/* @doc: the bytes of @man */
+static int plan_manifest(struct loader *l, const struct member *doc, const struct oci_manifest *man,
+                         const char *ref, struct load_plan *plan, struct err *err)
 {
     struct oci_image img = {0};
     const struct member *config = NULL;
@@ -237,6 +249,11 @@ static int plan_manifest(struct loader *l, const struct oci_manifest *man, const
     if (r < 0)
         return r;
     struct planned_image p = {.config = config->text, .config_len = config->len};
+    if (any_compressed(man, &img)) {
+        p.manifest = doc;
+        p.man = *man;
+        p.diff_ids = img.rootfs.diff_ids;
+    }
     if (ref)
         strv_push(l->a, &p.refs, ref);
     arena_push(l->a, *plan) = p;
@@ -284,7 +301,7 @@ static int plan_descriptor(struct loader *l, const struct oci_descriptor *d, con
     ref = name ? name : ref;
     if (man.manifests.v)
         return plan_index(l, &man, ref, depth + 1, plan, err);
-    return plan_manifest(l, &man, ref, plan, err);
+    return plan_manifest(l, m, &man, ref, plan, err);
 }
 
 /* Of the platforms of one image the host's is taken; if there is none, all are. */
@@ -322,6 +339,26 @@ static int plan_layout(struct loader *l, const struct member *index, struct load
     return r;
 }
 
+/* An archive that is an OCI layout, too, says there by which manifest its images came.
+ * manifest.json stays what decides: a layout that is broken is as good as none. */
+static void add_origins(struct loader *l, struct load_plan *plan)
+{
+    const struct member *m = NULL;
+    struct load_plan other = {0};
+
+    if (find_text(l, "index.json", &m, NULL) < 0 || plan_layout(l, m, &other, NULL) < 0)
+        return;
+    for (size_t i = 0; i < plan->n; i++)
+        for (size_t k = 0; k < other.n && !plan->v[i].manifest; k++) {
+            struct planned_image *p = &plan->v[i], *o = &other.v[k];
+            if (p->config_len != o->config_len || memcmp(p->config, o->config, p->config_len) != 0)
+                continue;
+            p->manifest = o->manifest;
+            p->man = o->man;
+            p->diff_ids = o->diff_ids;
+        }
+}
+
 int load_plan(struct loader *l, struct load_plan *ret, struct err *err)
 {
     const struct member *m = NULL;
@@ -332,6 +369,8 @@ int load_plan(struct loader *l, struct load_plan *ret, struct err *err)
         r = find_text(l, "manifest.json", &m, err);
         if (r >= 0)
             r = plan_archive(l, m, &plan, err);
+        if (r >= 0)
+            add_origins(l, &plan);
     } else {
         r = find_text(l, "index.json", &m, err);
         if (r >= 0)

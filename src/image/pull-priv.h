@@ -18,6 +18,7 @@ struct pull {
     size_t config_len;
     struct oci_image *img;
     char digest[DIGEST_LEN + 1]; /* of what the name means */
+    struct strv blobs;           /* digests of the layers' blobs */
 
     struct transfer_report report;
 };

@@ -170,19 +170,24 @@ static int bind_image(struct pull *p, struct pull_result *ret, struct err *err)
 
     if (r >= 0)
         r = image_manifest_set(p->s, ret->id, p->man.doc.digest, err);
+    if (r >= 0)
+        r = manifest_blobs_set(p->s, p->man.doc.digest, &p->blobs, err);
     if (r < 0)
         return r;
-    if (tag.digest[0]) {
-        int newer = is_newer(p, by_digest, ret->id, err);
-        ret->newer = newer > 0;
-        return newer < 0 ? newer : image_digest_set(p->s, by_digest, ret->id, err);
-    }
-    int newer = is_newer(p, reference_text(&tag, name), ret->id, err);
+    if (tag.digest[0])
+        (void)snprintf(name, sizeof(name), "%s", by_digest);
+    else
+        (void)reference_text(&tag, name);
+    int newer = is_newer(p, name, ret->id, err);
     if (newer < 0)
         return newer;
     ret->newer = newer > 0;
     r = image_digest_set(p->s, by_digest, ret->id, err);
-    return r < 0 || !newer ? r : image_tag_set(p->s, name, ret->id, NULL, err);
+    if (r >= 0 && newer && !tag.digest[0])
+        r = image_tag_set(p->s, name, ret->id, NULL, err);
+    if (r >= 0)
+        r = image_name_manifest_set(p->s, by_digest, p->man.doc.digest, err);
+    return r < 0 ? r : image_name_manifest_set(p->s, name, p->man.doc.digest, err);
 }
 
 static int make_image(struct pull *p, struct pull_result *ret, struct err *err)
@@ -280,7 +285,8 @@ int image_pull(struct image_store *s, const struct pull_options *o, struct pull_
         pull_release(&p); /* another attempt would end in the same way */
     lease_free(p.lease);
     transfer_report_done(&p.report);
-    if (r < 0)
-        (void)!store_gc(s, NULL, NULL, NULL); /* a later one gets what this cannot */
+    /* What this one left, or replaced, and what older ones left. A later one gets what this cannot.
+     */
+    (void)!store_gc(s, NULL, NULL, NULL);
     return r;
 }

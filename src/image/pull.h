@@ -12,7 +12,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/hash.h"
-#include "image/reference.h"
+#include "distribution/reference.h"
 #include "image/transfers.h"
 
 struct image_store;

@@ -1,6 +1,10 @@
 /*
  * The layers of a pull, each by a thread: wait for a place, look whether the store has it, else
  * fetch and unpack it in one go. When one fails the others stop at their next read.
+ *
+ * Where compressed blobs are kept, their bytes go into a file on their way. Such a file that an
+ * earlier attempt has left is read first, through the same digests, and only the rest is fetched. A
+ * layer that is here without the blob by which it comes is fetched, but not unpacked again.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -14,12 +18,13 @@
 #include "distribution/blob.h"
 #include "image/layer.h"
 #include "image/pull-priv.h"
+#include "store/blobs.h"
 #include "store/layer_blobs.h"
 #include "store/layers.h"
 
-#define THREADS 6                      /* of one pull; transfers.h limits what goes on at once */
-#define TELL_NS (100 * NS_PER_MS)      /* between two progress messages of a layer */
-#define KEEP_NS (24 * 3600 * NS_PER_S) /* a finished layer waits so long for the rest */
+#define THREADS 6                 /* of one pull; transfers.h limits what goes on at once */
+#define TELL_NS (100 * NS_PER_MS) /* between two progress messages of a layer */
+#define KEEP_NS BLOB_PART_NS      /* a finished layer waits so long for the rest */
 
 struct layer_job {
     struct pull *p;
@@ -28,6 +33,7 @@ struct layer_job {
     char id[13];
     /* while it is fetched */
     struct dist_blob *blob;
+    struct blob_part *part; /* NULL when the blob is not to be kept */
     uint64_t got;
     int64_t told_ns;
     int read_error; /* of the download, which says more than the unpacking that it broke */
@@ -89,10 +95,20 @@ static int read_rest(struct layer_job *j, struct source *src, struct err *err)
     return r;
 }
 
-static int unpack(struct layer_job *j, struct unpacked_layer *ret, struct err *err)
+static int keep(void *ctx, const void *p, size_t n, struct err *err)
+{
+    return blob_part_add(ctx, p, n, err);
+}
+
+static int unpack(struct layer_job *j, struct err *err)
 {
     auto_source struct source *src = source_cb(read_blob, j);
-    int r = layer_unpack(j->p->s, src, j->diff_id, false, j->p->lease, ret, err);
+    auto_sink struct sink *tee = j->part ? sink_cb(keep, j->part) : NULL;
+    struct layer_wish wish = {.diff_id = j->diff_id, .tee = tee};
+    struct unpacked_layer layer;
+    int r = layer_exists(j->p->s, j->diff_id)
+                ? layer_prove(src, &wish, &layer, err)
+                : layer_unpack(j->p->s, src, &wish, j->p->lease, &layer, err);
 
     if (r >= 0)
         r = read_rest(j, src, err);
@@ -109,26 +125,82 @@ static int remember(struct layer_job *j, struct err *err)
     struct layer_blob row = {.blob = j->d->digest,
                              .diff_id = (char *)(uintptr_t)j->diff_id,
                              .media_type = j->d->media_type,
-                             .size = j->d->size};
+                             .size = j->d->size,
+                             .kept = j->part != NULL};
 
     return layer_blob_set(j->p->s, &row, j->p->o->ref->name, now_ns() + KEEP_NS, err);
 }
 
-static int fetch(struct layer_job *j, struct err *err)
+/* @have: bytes of the part to go on from. */
+static int fetch_from(struct layer_job *j, uint64_t have, struct err *err)
 {
-    struct unpacked_layer layer;
-
-    FAIL_POINT("image.pull.fetch", err);
     j->got = 0;
-    int r = dist_blob_open(j->p->o->session, j->p->repo, j->d->digest, (uint64_t)j->d->size,
-                           &j->blob, err);
+    j->read_error = 0;
+    int r = dist_blob_resume(j->p->o->session, j->p->repo, j->d->digest, (uint64_t)j->d->size,
+                             j->part ? blob_part_fd(j->part) : -1, have, &j->blob, err);
     if (r >= 0)
-        r = unpack(j, &layer, err);
+        r = unpack(j, err);
     dist_blob_free(take_ptr(&j->blob));
+    return r;
+}
+
+/* Would the same bytes do for another attempt? */
+static bool may_go_on(int r)
+{
+    return dist_transient(r) || r == -ECANCELED;
+}
+
+/* What an earlier attempt left may be damaged, or not the beginning of this blob at all: then it is
+ * fetched as if there were nothing. */
+static int fetch_bytes(struct layer_job *j, struct err *err)
+{
+    struct err why = {0};
+    uint64_t have = j->part ? blob_part_had(j->part) : 0;
+
+    if (have == 0 || have > (uint64_t)j->d->size) {
+        int r = j->part ? blob_part_clear(j->part, err) : 0;
+        return r < 0 ? r : fetch_from(j, 0, err);
+    }
+    int r = fetch_from(j, have, &why);
+    if (r < 0 && !may_go_on(r)) {
+        r = blob_part_clear(j->part, err);
+        return r < 0 ? r : fetch_from(j, 0, err);
+    }
+    if (r < 0 && err)
+        *err = why;
+    return r;
+}
+
+static int fetch_and_keep(struct layer_job *j, struct err *err)
+{
+    int r = fetch_bytes(j, err);
+
     if (r < 0)
         return r;
     FAIL_POINT("image.pull.fetched", err);
+    r = j->part ? blob_part_publish(j->part, err) : 0;
+    if (r < 0)
+        return r;
+    FAIL_POINT("image.pull.kept", err);
     return remember(j, err);
+}
+
+/* Is the blob a file of its own beside the layer? A plain tar is not: the layer's recipe makes it
+ * again, byte for byte. */
+static bool is_kept(const struct layer_job *j)
+{
+    return image_store_keeps_blobs(j->p->s) && strcmp(j->d->digest, j->diff_id) != 0;
+}
+
+static int fetch(struct layer_job *j, struct err *err)
+{
+    FAIL_POINT("image.pull.fetch", err);
+    int r = is_kept(j) ? blob_part_open(j->p->s, j->d->digest, j->p->lease, &j->part, err) : 0;
+
+    if (r >= 0)
+        r = fetch_and_keep(j, err);
+    blob_part_free(take_ptr(&j->part), r < 0 && !may_go_on(r));
+    return r;
 }
 
 static int fetch_and_tell(struct layer_job *j, struct err *err)
@@ -164,14 +236,25 @@ static int note_place(struct layer_job *j, struct err *err)
         return r == -ENOENT ? 0 : err_no(err, r, "look for blob %s", j->d->digest);
     if (strcmp(row.diff_id, j->diff_id) != 0)
         return 0;
+    row.kept = false; /* nothing new about that */
     return layer_blob_set(j->p->s, &row, j->p->o->ref->name, 0, err);
+}
+
+static bool have_blob(struct layer_job *j)
+{
+    auto_arena struct arena a = ARENA_INIT;
+    struct layer_blob row;
+
+    return layer_blob_get(j->p->s, j->d->digest, &a, &row, NULL) >= 0 && row.kept &&
+           strcmp(row.diff_id, j->diff_id) == 0 && blob_exists(j->p->s, j->d->digest);
 }
 
 /* Known here: then it is held, and nothing is fetched. */
 static bool have_layer(struct layer_job *j)
 {
-    lease_add(j->p->lease, j->diff_id); /* before looking, so that it stays */
-    return layer_exists(j->p->s, j->diff_id);
+    lease_add(j->p->lease, j->diff_id); /* before looking, so that they stay */
+    lease_add(j->p->lease, j->d->digest);
+    return layer_exists(j->p->s, j->diff_id) && (!is_kept(j) || have_blob(j));
 }
 
 static int do_layer(struct layer_job *j, struct err *err)
@@ -216,6 +299,7 @@ int pull_layers(struct pull *p, struct err *err)
         jobs[i] = (struct layer_job){
             .p = p, .d = p->man.man.layers.v[i], .diff_id = p->img->rootfs.diff_ids.v[i]};
         (void)snprintf(jobs[i].id, sizeof(jobs[i].id), "%.12s", jobs[i].d->digest + 7);
+        strv_push(p->a, &p->blobs, jobs[i].d->digest);
         r = pool_run(pool, run_layer, &jobs[i], err);
     }
     if (r < 0)

@@ -10,6 +10,7 @@
 #include "image/store.h"
 #include "store/blobs.h"
 #include "store/db.h"
+#include "store/layer_blobs.h"
 
 static int say(struct push *p, const char *id, const char *status, struct err *err)
 {
@@ -49,9 +50,12 @@ static void find_origin(struct push *p)
     doc.len = text.len;
     (void)snprintf(doc.digest, sizeof(doc.digest), "%s", p->row.manifest);
     struct remote_manifest m;
-    if (remote_manifest_check(&doc, p->a, &m, NULL) >= 0 && !m.index &&
-        str_eq(m.man.config->digest, p->row.id))
-        p->came = m;
+    if (remote_manifest_check(&doc, p->a, &m, NULL) < 0 || m.index ||
+        !str_eq(m.man.config->digest, p->row.id))
+        return;
+    p->came = m;
+    for (size_t i = 0; i < m.man.layers.n; i++)
+        lease_add(p->lease, m.man.layers.v[i]->digest);
 }
 
 /* ---- the manifest ---- */
@@ -128,14 +132,29 @@ static int record(struct push *p, const struct dist_manifest *m, struct err *err
 {
     const char *name = arena_printf(p->a, "%s@%s", p->o->ref->name, m->digest);
     struct db *db = image_store_db(p->s);
+    struct image_row row;
+    struct strv blobs = {0};
+
+    for (size_t i = 0; i < p->row.layers.n; i++)
+        strv_push(p->a, &blobs, p->layers[i].digest);
     int r = blob_put(p->s, m->text, m->len, p->lease, NULL, err);
 
     if (r < 0 || (r = db_begin(db, err)) < 0)
         return r;
     auto_tx struct db *tx = db;
-    r = image_digest_set(p->s, name, p->row.id, err);
+    r = image_by_id(p->s, p->row.id, p->a, &row, err);
+    if (r == -ENOENT) { /* removed meanwhile: there is nothing to remember, and nothing wrong */
+        err_clear(err);
+        return 0;
+    }
+    if (r >= 0)
+        r = image_digest_set(p->s, name, p->row.id, err);
+    if (r >= 0)
+        r = image_name_manifest_set(p->s, name, m->digest, err);
     if (r >= 0 && !p->came.doc.text)
         r = image_manifest_set(p->s, p->row.id, m->digest, err);
+    if (r >= 0)
+        r = manifest_blobs_set(p->s, m->digest, &blobs, err);
     return r < 0 ? r : db_commit(&tx, err);
 }
 

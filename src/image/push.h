@@ -1,14 +1,14 @@
 /*
- * docker push: an image of the store into a registry. Layers are kept unpacked, so their compressed
- * bytes are made anew; but what the registry has already, in this repository or another one, is
- * not sent. If it has all the blobs by which the image once came, the very manifest of then is
- * pushed, and the image keeps its digest.
+ * docker push: an image of the store into a registry. What the registry has already, in this
+ * repository or another one, is not sent. A layer whose compressed bytes were kept is sent as it
+ * came; of others they are made anew. If the registry has, or got, all the blobs by which the image
+ * once came, the very manifest of then is pushed, and the image keeps its digest.
  */
 #pragma once
 
 #include "base/err.h"
 #include "base/hash.h"
-#include "image/reference.h"
+#include "distribution/reference.h"
 #include "image/transfers.h"
 
 struct image_store;

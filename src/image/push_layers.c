@@ -1,7 +1,9 @@
 /*
  * The layers of a push, each by a thread. A layer has been seen as certain blobs before; if the
  * registry has one of these it is taken as it is, from this repository or by a mount from another.
- * Else the layer's tar is rebuilt, compressed and sent as it comes.
+ * Else its bytes are sent: those of a kept blob, or the layer's tar, rebuilt and compressed while
+ * it is sent. The blob by which the layer came with this image goes before all others, since with
+ * it the image keeps its manifest.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -17,6 +19,7 @@
 #include "distribution/upload.h"
 #include "image/layer.h"
 #include "image/push-priv.h"
+#include "store/blobs.h"
 #include "store/layer_blobs.h"
 #include "store/layers.h"
 
@@ -130,24 +133,36 @@ static bool is_known(const struct layer_blobs *known, const char *digest)
     return false;
 }
 
-/* The blob by which the layer came with this image is asked for first: if it is there for all
- * layers, the image's own manifest can be pushed. It need not have been fetched (we had the layer),
- * so that it is the layer may be no more than the manifest's word, which is passed on as it is. */
-static int look(struct layer_job *j, struct err *err)
+/* Can these very bytes be sent? */
+static bool have_bytes(struct layer_job *j, const char *digest)
 {
-    struct layer_blobs known = {0};
-    int r = layer_blobs_of(j->p->s, j->diff_id, &j->mem, &known, err);
+    lease_add(j->p->lease, digest); /* before looking, so that they stay */
+    return strcmp(digest, j->diff_id) == 0 || blob_exists(j->p->s, digest);
+}
 
-    if (r == 0 && j->first) {
+/* The blob by which the layer came with this image is asked for first: if all layers are there as
+ * these, the image's own manifest can be pushed. It need not have been fetched (we had the layer),
+ * so that it is the layer may be no more than the manifest's word, which is passed on as it is.
+ * Others do not matter if it can be sent. */
+static int look(struct layer_job *j, const struct layer_blobs *all, struct err *err)
+{
+    struct layer_blobs known = *all;
+    int r = 0;
+
+    if (j->first) {
         struct layer_blob b = {.blob = j->first->digest, .size = j->first->size};
         r = try_blob(j, &b, err);
         if (r > 0)
             found(j, b.blob, b.size, j->first->media_type, is_known(&known, b.blob));
+        if (have_bytes(j, b.blob))
+            known.n = 0;
     }
     for (size_t i = 0; r == 0 && i < known.n && i < ASKS_MAX; i++) {
         const struct layer_blob *b = &known.v[i];
         if (j->first && strcmp(b->blob, j->first->digest) == 0)
             continue;
+        if (strcmp(b->blob, j->diff_id) == 0)
+            continue; /* a plain tar: who pulls would pay for what we spare here */
         r = try_blob(j, b, err);
         if (r > 0)
             found(j, b->blob, b->size, str_or(b->media_type, MEDIA_OCI_LAYER "+gzip"), true);
@@ -191,41 +206,72 @@ static int copy(struct layer_job *j, struct source *tar, struct sink *out, struc
     return r;
 }
 
-static int send_once(struct layer_job *j, struct err *err)
+/* What is sent: a blob as it is, or, when it has no digest yet, the tar compressed. */
+struct parcel {
+    const char *digest; /* NULL: not known before it is made */
+    const char *media_type;
+    int64_t size; /* bytes that are read for it */
+    bool proven;  /* see struct layer_job */
+};
+
+/* The bytes by which the layer came, else a kept blob of it, else new ones. */
+static struct parcel choose(struct layer_job *j, const struct layer_blobs *known, int64_t tar_size)
+{
+    const struct oci_descriptor *d = j->first;
+
+    if (d && have_bytes(j, d->digest))
+        return (struct parcel){d->digest, d->media_type, d->size,
+                               strcmp(d->digest, j->diff_id) == 0 || is_known(known, d->digest)};
+    for (size_t i = 0; i < known->n; i++) {
+        const struct layer_blob *b = &known->v[i];
+        if (b->kept && have_bytes(j, b->blob))
+            return (struct parcel){b->blob, b->media_type, b->size, true};
+    }
+    return (struct parcel){NULL, MEDIA_OCI_LAYER "+gzip", tar_size, true};
+}
+
+static int send_gzip(struct layer_job *j, struct source *tar, struct sink *raw, struct err *err)
+{
+    auto_sink struct sink *gz = sink_gzip(raw);
+    int r = copy(j, tar, gz, err);
+
+    return r < 0 ? r : sink_gzip_finish(gz, err);
+}
+
+static int send_once(struct layer_job *j, const struct parcel *what, struct err *err)
 {
     auto_dist_upload struct dist_upload *up = NULL;
-    auto_source struct source *tar = NULL;
+    auto_source struct source *bytes = NULL;
     char digest[DIGEST_LEN + 1];
     uint64_t size = 0;
+    bool tar = !what->digest || strcmp(what->digest, j->diff_id) == 0;
 
     FAIL_POINT("image.push.send", err);
-    int r = layer_tar(j->p->s, j->diff_id, &tar, err);
+    int r = tar ? layer_tar(j->p->s, j->diff_id, &bytes, err)
+                : layer_blob_source(j->p->s, what->digest, &bytes, err);
     if (r >= 0)
         r = dist_upload_new(j->p->o->session, j->p->repo, &up, err);
     if (r < 0)
         return r;
     auto_sink struct sink *raw = sink_cb(put, up);
-    auto_sink struct sink *gz = sink_gzip(raw);
-    r = copy(j, tar, gz, err);
-    if (r >= 0)
-        r = sink_gzip_finish(gz, err);
+    r = what->digest ? copy(j, bytes, raw, err) : send_gzip(j, bytes, raw, err);
     if (r >= 0)
         r = dist_upload_finish(up, digest, &size, err);
     if (r < 0)
         return r;
     FAIL_POINT("image.push.sent", err);
-    found(j, digest, (int64_t)size, MEDIA_OCI_LAYER "+gzip", true);
+    found(j, digest, (int64_t)size, what->media_type, what->proven);
     j->sent = 0;
     return 0;
 }
 
 /* Not every registry lets an upload go on that broke in the middle of a piece (Debian's does not):
  * then it begins anew. */
-static int send(struct layer_job *j, struct err *err)
+static int send(struct layer_job *j, const struct parcel *what, struct err *err)
 {
     for (unsigned n = 1;; n++) {
         struct err why = {0};
-        int r = send_once(j, &why);
+        int r = send_once(j, what, &why);
         if (r >= 0)
             return tell(j, "Pushed", err);
         if ((!dist_transient(r) && r != -ESTALE) || n >= dist_tries(j->p->o->session)) {
@@ -245,27 +291,38 @@ static void say_waiting(void *ctx)
     (void)!tell(ctx, "Waiting", NULL); /* a client that is gone is noticed by who waits */
 }
 
+/* Somebody else may have sent it while we waited: look only now. */
+static int look_and_send(struct layer_job *j, struct err *err)
+{
+    struct layer_blobs known = {0};
+    struct layer_row row;
+    int r = layer_get(j->p->s, j->diff_id, &j->mem, &row, err);
+
+    if (r >= 0)
+        r = layer_blobs_of(j->p->s, j->diff_id, &j->mem, &known, err);
+    if (r >= 0)
+        r = look(j, &known, err);
+    if (r != 0)
+        return r < 0 ? r : 0;
+    struct parcel what = choose(j, &known, row.tar_size);
+    j->total = (uint64_t)what.size;
+    return send(j, &what, err);
+}
+
 static int do_layer(struct layer_job *j, struct err *err)
 {
     struct transfers *t = j->p->o->transfers;
-    struct layer_row row;
     char key[REF_NAME_MAX + DIGEST_LEN + 2];
     int r = transfer_report_failed(&j->p->report) ? err_no(err, ECANCELED, "another layer failed")
                                                   : tell(j, "Preparing", err);
 
-    if (r >= 0)
-        r = layer_get(j->p->s, j->diff_id, &j->mem, &row, err);
     if (r < 0)
         return r;
-    j->total = (uint64_t)row.tar_size;
     (void)snprintf(key, sizeof(key), "%s@%s", j->p->o->ref->name, j->diff_id);
     r = transfer_begin(t, TRANSFER_UP, key, say_waiting, j, j->p->o->gone_fd, err);
     if (r < 0)
         return r;
-    /* Somebody else may have sent it while we waited: look only now. */
-    r = look(j, err);
-    if (r == 0)
-        r = send(j, err);
+    r = look_and_send(j, err);
     transfer_end(t, TRANSFER_UP, key);
     return r < 0 || !j->proven ? r : remember(j, err);
 }

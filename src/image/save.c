@@ -15,7 +15,7 @@
 #include "base/mem.h"
 #include "image/layer.h"
 #include "image/manifest.h"
-#include "image/reference.h"
+#include "distribution/reference.h"
 #include "image/store.h"
 #include "store/blobs.h"
 #include "store/layers.h"

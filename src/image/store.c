@@ -10,7 +10,7 @@
 #include "base/failpoint.h"
 #include "base/time.h"
 #include "image/layer.h"
-#include "image/reference.h"
+#include "distribution/reference.h"
 #include "store/blobs.h"
 #include "store/db.h"
 #include "store/layers.h"
@@ -248,7 +248,7 @@ static int make_builtin(struct image_store *s, const struct buf *tar,
     auto_source struct source *src = source_mem(tar->data, tar->len);
     auto_buf struct buf text = BUF_INIT;
     struct unpacked_layer layer;
-    int r = layer_unpack(s, src, NULL, false, lease, &layer, err);
+    int r = layer_unpack(s, src, NULL, lease, &layer, err);
 
     if (r < 0)
         return r;

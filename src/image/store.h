@@ -1,6 +1,6 @@
 /*
  * Images as the engine sees them: find one by whatever the user wrote, read its config, know its
- * layer directories. Rows are in store/images.h, names in image/reference.h.
+ * layer directories. Rows are in store/images.h, names in distribution/reference.h.
  */
 #pragma once
 
@@ -8,7 +8,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "image/manifest.h"
-#include "image/reference.h"
+#include "distribution/reference.h"
 #include "store/images.h"
 #include "store/store.h"
 

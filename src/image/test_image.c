@@ -134,6 +134,7 @@ TEST(load_save_load)
 
 TEST(oci_layouts_of_every_compression)
 {
+    struct err e = {0};
     struct fix f;
     struct load_result res;
 
@@ -181,8 +182,19 @@ TEST(oci_layouts_of_every_compression)
         CHECK_STR(res.v[0].refs.v[0], refs[i]);
         CHECK_INT(res.v[0].moved.n, 0);
     }
-    /* The layers were the same ones each time; the other platform's config is not kept. */
-    CHECK_STR(fix_sh(&f, "ls layers | grep -c .; ls image/blobs/sha256 | grep -c ."), "2\n3\n");
+    /* The layers were the same ones each time; the other platform's config is not kept. Three
+     * configs, and the manifests of those with compressed layers. */
+    CHECK_STR(fix_sh(&f, "ls layers | grep -c .; ls image/blobs/sha256 | grep -c ."), "2\n5\n");
+    CHECK_OK(image_store_keep_blobs(f.s, true, &e));
+    load_ok(&f, "oci-zstd.tar", &res);
+    CHECK_STR(fix_sh(&f, "ls image/blobs/sha256 | grep -c ."), "7\n");
+    load_ok(&f, "oci-plain.tar", &res); /* a plain tar is never kept beside its layer */
+    CHECK_STR(fix_sh(&f, "ls image/blobs/sha256 | grep -c ."), "7\n");
+    fix_close(&f);
+    fix_open(&f); /* collects, and must keep what images need */
+    CHECK_STR(fix_sh(&f, "ls image/blobs/sha256 | grep -c ."), "7\n");
+    CHECK_OK(image_store_keep_blobs(f.s, false, &e));
+    CHECK_STR(fix_sh(&f, "ls image/blobs/sha256 | grep -c ."), "5\n");
     fix_done(&f);
 }
 

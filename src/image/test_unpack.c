@@ -17,7 +17,7 @@ static int unpack(struct fix *f, const struct buf *tar, struct unpacked_layer *o
     auto_lease struct lease *l = lease_new(f->s);
     auto_source struct source *s = source_mem(tar->data, tar->len);
 
-    return layer_unpack(f->s, s, NULL, true, l, out, err);
+    return layer_unpack(f->s, s, &(struct layer_wish){.blob = true}, l, out, err);
 }
 
 /* The stored layer gives the same bytes again, in a second process of the store, too. */
@@ -409,7 +409,8 @@ TEST(an_expected_diff_id_is_checked)
     make_tar(items, COUNT(items), &tar);
     struct lease *lease = lease_new(f.s);
     struct source *s = source_mem(tar.data, tar.len);
-    CHECK_INT(layer_unpack(f.s, s, "sha256:1234", false, lease, &l, &e), -EBADMSG);
+    CHECK_INT(layer_unpack(f.s, s, &(struct layer_wish){.diff_id = "sha256:1234"}, lease, &l, &e),
+              -EBADMSG);
     CHECK(strstr(e.msg, "invalid diffID for layer: expected \"sha256:1234\"") != NULL);
     source_free(s);
     CHECK_INT(unpack(&f, &tar, &l, &e), 0);

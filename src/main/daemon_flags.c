@@ -47,6 +47,8 @@ static const struct flag flags[] = {
     {"http-proxy", 0, "proxies.http-proxy", "Proxy of the daemon itself for http"},
     {"https-proxy", 0, "proxies.https-proxy", "Proxy of the daemon itself for https"},
     {"icc", 0, "icc", "Let containers of the default bridge talk to each other"},
+    {"image-blobs", 0, "image-blobs",
+     "keep the compressed blobs of layers for a push, or drop them"},
     {"init", 0, "init", "Run an init in every container"},
     {"init-path", 0, "init-path", "Another init program"},
     {"insecure-registry", 0, "insecure-registries",

@@ -19,6 +19,7 @@
 #include "base/hash.h"
 #include "base/io.h"
 #include "base/time.h"
+#include "store/blobs.h"
 #include "store/db.h"
 #include "store/store-priv.h"
 
@@ -80,6 +81,59 @@ static int forget_layers(struct sweep *w, struct err *err)
     return 0;
 }
 
+/* Manifests that nothing came by any more name no blobs. */
+static int forget_manifests(struct db *db, struct err *err)
+{
+    int r = db_run(db,
+                   "DELETE FROM manifest_blob WHERE manifest NOT IN"
+                   " (SELECT manifest FROM image WHERE manifest IS NOT NULL AND hidden = 0"
+                   "  UNION SELECT manifest FROM tag WHERE manifest IS NOT NULL"
+                   "  UNION SELECT manifest FROM repo_digest WHERE manifest IS NOT NULL)",
+                   NULL, err);
+
+    return r < 0 ? r : 0;
+}
+
+/* Kept blobs that no manifest names: their files are garbage, what is known of them is not. */
+static int forget_blobs(struct sweep *w, struct err *err)
+{
+    struct strv dead = {0};
+    struct db *db = w->s->db;
+    {
+        auto_stmt struct sqlite3_stmt *st = NULL;
+        int r = db_query(db,
+                         "SELECT blob FROM layer_blob WHERE kept = 1 AND keep_until <= ? AND blob"
+                         " NOT IN (SELECT blob FROM manifest_blob)",
+                         DB_BIND(DB_INT(now_ns())), &st, err);
+        while (r >= 0 && (r = db_step(db, st, err)) > 0)
+            if (!store_leased(w->s, db_col_text(st, 0)))
+                strv_push(w->a, &dead, db_col_text(st, 0));
+        if (r < 0)
+            return r;
+    }
+    for (size_t i = 0; i < dead.n; i++) {
+        int r = db_run(db, "UPDATE layer_blob SET kept = 0 WHERE blob = ?",
+                       DB_BIND(DB_TEXT(dead.v[i])), err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int mark_all_live(struct sweep *w, struct err *err)
+{
+    static const char *const queries[] = {
+        "SELECT diff_id FROM layer",        "SELECT id FROM image",
+        "SELECT manifest FROM image",       "SELECT manifest FROM tag",
+        "SELECT manifest FROM repo_digest", "SELECT blob FROM layer_blob WHERE kept = 1",
+    };
+    int r = 0;
+
+    for (size_t i = 0; r >= 0 && i < sizeof(queries) / sizeof(queries[0]); i++)
+        r = mark_live(w, queries[i], err);
+    return r;
+}
+
 /* Everything the catalog has to say. The transaction was begun by the caller and ends here. */
 static int mark(struct sweep *w, struct err *err)
 {
@@ -89,11 +143,11 @@ static int mark(struct sweep *w, struct err *err)
     if (r >= 0)
         r = forget_layers(w, err);
     if (r >= 0)
-        r = mark_live(w, "SELECT diff_id FROM layer", err);
+        r = forget_manifests(w->s->db, err);
     if (r >= 0)
-        r = mark_live(w, "SELECT id FROM image", err);
+        r = forget_blobs(w, err);
     if (r >= 0)
-        r = mark_live(w, "SELECT manifest FROM image", err);
+        r = mark_all_live(w, err);
     return r < 0 ? r : db_commit(&tx, err);
 }
 
@@ -135,6 +189,27 @@ static int sweep_blob(void *ctx, const char *name, struct err *err)
     return 0;
 }
 
+/* What a pull left that never went on. */
+static int sweep_part(void *ctx, const char *name, struct err *err)
+{
+    struct sweep *w = ctx;
+    const char *hex = str_starts(name, PART_PREFIX);
+    char digest[DIGEST_LEN + 1];
+    struct stat st;
+
+    (void)snprintf(digest, sizeof(digest), "sha256:%.64s", hex ? hex : "");
+    if (!digest_valid(digest) || store_leased(w->s, digest))
+        return 0;
+    if (fstatat(w->s->ingest_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return err_sys(err, "look at a part of blob %s", digest);
+    if (st.st_mtim.tv_sec * NS_PER_S + st.st_mtim.tv_nsec > now_ns() - BLOB_PART_NS)
+        return 0;
+    if (unlinkat(w->s->ingest_fd, name, 0) < 0)
+        return err_sys(err, "delete a part of blob %s", digest);
+    w->res.freed_b += (uint64_t)st.st_size;
+    return 0;
+}
+
 static int sweep_names(struct sweep *w, struct err *err)
 {
     int r = mark(w, err);
@@ -146,7 +221,8 @@ static int sweep_names(struct sweep *w, struct err *err)
     if (r < 0)
         return r;
     FAIL_POINT("store.gc.layers", err);
-    return each_name(w->s->blobs_fd, sweep_blob, w, err);
+    r = each_name(w->s->blobs_fd, sweep_blob, w, err);
+    return r < 0 ? r : each_name(w->s->ingest_fd, sweep_part, w, err);
 }
 
 int store_gc(struct image_store *s, struct arena *a, struct gc_result *ret, struct err *err)

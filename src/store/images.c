@@ -178,7 +178,9 @@ int image_by_tag(struct image_store *s, const char *name, struct arena *a, struc
                  struct err *err)
 {
     return read_one(s,
-                    "SELECT " COLUMNS " FROM image i WHERE id ="
+                    "SELECT i.id, coalesce((SELECT manifest FROM tag WHERE name = ?1),"
+                    " (SELECT manifest FROM repo_digest WHERE name = ?1), i.manifest),"
+                    " i.parent, i.created, i.tagged, i.size FROM image i WHERE id ="
                     " coalesce((SELECT image FROM tag WHERE name = ?1),"
                     "          (SELECT image FROM repo_digest WHERE name = ?1)) AND hidden = 0",
                     name, a, ret, err);
@@ -307,6 +309,22 @@ int image_digest_delete(struct image_store *s, const char *name, struct err *err
                       DB_BIND(DB_TEXT(name)), err);
 
     return n < 0 ? n : n == 0;
+}
+
+int image_name_manifest_set(struct image_store *s, const char *name, const char *digest,
+                            struct err *err)
+{
+    static const char *const steps[] = {"UPDATE tag SET manifest = ? WHERE name = ?",
+                                        "UPDATE repo_digest SET manifest = ? WHERE name = ?"};
+    struct db *db = image_store_db(s);
+    int r = db_begin(db, err);
+
+    if (r < 0)
+        return r;
+    auto_tx struct db *tx = db;
+    for (size_t i = 0; r >= 0 && i < sizeof(steps) / sizeof(steps[0]); i++)
+        r = db_run(db, steps[i], DB_BIND(DB_TEXT(digest), DB_TEXT(name)), err);
+    return r < 0 ? r : db_commit(&tx, err);
 }
 
 int image_manifest_set(struct image_store *s, const char *id, const char *digest, struct err *err)

@@ -1,7 +1,7 @@
 /*
  * Rows of images and their names. An image's id is the digest of its config, which lies in the blob
- * store. Names are normalized references ("docker.io/library/busybox:latest"): image/reference.h
- * makes and shortens them; here they are opaque texts.
+ * store. Names are normalized references ("docker.io/library/busybox:latest"):
+ * distribution/reference.h makes and shortens them; here they are opaque texts.
  */
 #pragma once
 
@@ -17,7 +17,8 @@ struct image_store;
 
 struct image_row {
     char *id;            /* "sha256:<hex>", digest of the config blob */
-    char *manifest;      /* digest of the manifest blob, or NULL */
+    char *manifest;      /* digest of the manifest blob it came by, or NULL; of image_by_tag(): that
+                            by which it came under this name */
     char *parent;        /* id of the image it was built on, or NULL */
     int64_t created_ns;  /* from the config; 0: not told */
     int64_t tagged_ns;   /* when a name was last given to it; 0: never */
@@ -66,6 +67,10 @@ int image_tag_delete(struct image_store *s, const char *name, struct err *err) M
 /** image_digest_set() - record "name@sha256:<hex>" for an image. */
 int image_digest_set(struct image_store *s, const char *name, const char *id, struct err *err) MUST;
 int image_digest_delete(struct image_store *s, const char *name, struct err *err) MUST;
+/** image_name_manifest_set() - the manifest by which a name (tag, or "name@digest") came; giving
+ * the name anew forgets it, and the image's own counts. */
+int image_name_manifest_set(struct image_store *s, const char *name, const char *digest,
+                            struct err *err) MUST;
 /** image_manifest_set() - the manifest by which it last came; its blob is kept as long as the
  * image. */
 int image_manifest_set(struct image_store *s, const char *id, const char *digest,

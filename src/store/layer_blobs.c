@@ -5,7 +5,7 @@
 #include "store/db.h"
 #include "store/store-priv.h"
 
-#define COLUMNS "blob, diff_id, media_type, size"
+#define COLUMNS "blob, diff_id, media_type, size, kept"
 
 static struct layer_blob row_of(struct sqlite3_stmt *st, struct arena *a)
 {
@@ -14,6 +14,7 @@ static struct layer_blob row_of(struct sqlite3_stmt *st, struct arena *a)
         .diff_id = db_col_dup(st, 1, a),
         .media_type = db_col_dup(st, 2, a),
         .size = db_col_i64(st, 3),
+        .kept = db_col_i64(st, 4) != 0,
     };
 }
 
@@ -26,14 +27,15 @@ int layer_blob_set(struct image_store *s, const struct layer_blob *b, const char
         return r;
     auto_tx struct db *tx = s->db;
     r = db_run(s->db,
-               "INSERT INTO layer_blob (blob, diff_id, media_type, size, keep_until)"
-               " VALUES (?, ?, ?, ?, ?) ON CONFLICT (blob) DO UPDATE SET"
+               "INSERT INTO layer_blob (blob, diff_id, media_type, size, keep_until, kept)"
+               " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (blob) DO UPDATE SET"
                " diff_id = excluded.diff_id, media_type = excluded.media_type,"
-               " size = excluded.size, keep_until = max(keep_until, excluded.keep_until)",
+               " size = excluded.size, keep_until = max(keep_until, excluded.keep_until),"
+               " kept = max(kept, excluded.kept)",
                DB_BIND(DB_TEXT(b->blob), DB_TEXT(b->diff_id), DB_TEXT(b->media_type),
-                       DB_INT(b->size), DB_INT(keep_until_ns)),
+                       DB_INT(b->size), DB_INT(keep_until_ns), DB_INT(b->kept)),
                err);
-    if (r >= 0)
+    if (r >= 0 && repo)
         r = db_run(s->db, "INSERT OR IGNORE INTO layer_blob_repo (blob, repo) VALUES (?, ?)",
                    DB_BIND(DB_TEXT(b->blob), DB_TEXT(repo)), err);
     return r < 0 ? err_wrap(err, r, "record blob %s", b->blob) : db_commit(&tx, err);
@@ -73,7 +75,9 @@ int layer_blob_get(struct image_store *s, const char *blob, struct arena *a, str
 int layer_blobs_of(struct image_store *s, const char *diff_id, struct arena *a,
                    struct layer_blobs *ret, struct err *err)
 {
-    return read_rows(s, "SELECT " COLUMNS " FROM layer_blob WHERE diff_id = ? ORDER BY blob",
+    return read_rows(s,
+                     "SELECT " COLUMNS " FROM layer_blob WHERE diff_id = ?"
+                     " ORDER BY coalesce(media_type, '') LIKE '%zstd', blob",
                      diff_id, a, ret, err);
 }
 
@@ -110,6 +114,19 @@ int layer_blob_moved(struct image_store *s, const char *blob, const char *repo, 
 {
     return change(s, "DELETE FROM layer_blob_repo WHERE blob = ? AND repo = ?",
                   DB_BIND(DB_TEXT(blob), DB_TEXT(repo)), err);
+}
+
+int manifest_blobs_set(struct image_store *s, const char *manifest, const struct strv *blobs,
+                       struct err *err)
+{
+    int r = db_begin(s->db, err);
+    if (r < 0)
+        return r;
+    auto_tx struct db *tx = s->db;
+    for (size_t i = 0; r >= 0 && i < blobs->n; i++)
+        r = db_run(s->db, "INSERT OR IGNORE INTO manifest_blob (manifest, blob) VALUES (?, ?)",
+                   DB_BIND(DB_TEXT(manifest), DB_TEXT(blobs->v[i])), err);
+    return r < 0 ? err_wrap(err, r, "record the blobs of %s", manifest) : db_commit(&tx, err);
 }
 
 int layer_blobs_release(struct image_store *s, const char *diff_id, struct err *err)

@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/str.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct image_store;
@@ -18,6 +19,7 @@ struct layer_blob {
     char *diff_id; /* the layer; its row goes, this one goes */
     char *media_type;
     int64_t size;
+    bool kept; /* its bytes are in the blob store, too */
 };
 
 struct layer_blobs {
@@ -27,7 +29,8 @@ struct layer_blobs {
 
 /**
  * layer_blob_set() - record one
- * @repo: where it is: "docker.io/library/busybox"
+ * @b: kept is only ever added; garbage collection takes it away, with the file
+ * @repo: where it is: "docker.io/library/busybox"; NULL: not known
  * @keep_until_ns: until then the layer is not collected although no image has it yet, so that an
  *   interrupted pull finds what it had finished; 0: no such wish
  */
@@ -36,7 +39,7 @@ int layer_blob_set(struct image_store *s, const struct layer_blob *b, const char
 /** layer_blob_get() - Return: 0; -ENOENT. Results live in @a (here and below). */
 int layer_blob_get(struct image_store *s, const char *blob, struct arena *a, struct layer_blob *ret,
                    struct err *err) MUST;
-/** layer_blobs_of() - all known of a layer. */
+/** layer_blobs_of() - all known of a layer; last those of zstd, which not every program reads. */
 int layer_blobs_of(struct image_store *s, const char *diff_id, struct arena *a,
                    struct layer_blobs *ret, struct err *err) MUST;
 /** layer_blob_repos() - where it was seen: full names, sorted. */
@@ -45,5 +48,10 @@ int layer_blob_repos(struct image_store *s, const char *blob, struct arena *a, s
 /** layer_blob_moved() - it is not (or no longer) at @repo. */
 int layer_blob_moved(struct image_store *s, const char *blob, const char *repo,
                      struct err *err) MUST;
-/** layer_blobs_release() - drop the wish to keep a layer: an image has it, or nobody will. */
+/** manifest_blobs_set() - which blobs a manifest names: they are kept as long as an image or a name
+ * has that manifest. */
+int manifest_blobs_set(struct image_store *s, const char *manifest, const struct strv *blobs,
+                       struct err *err) MUST;
+/** layer_blobs_release() - drop the wish to keep a layer and its blobs: an image has them, or
+ * nobody will. */
 int layer_blobs_release(struct image_store *s, const char *diff_id, struct err *err) MUST;

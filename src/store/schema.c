@@ -55,9 +55,23 @@ static const char layer_blobs[] =
     "  blob TEXT NOT NULL REFERENCES layer_blob (blob) ON DELETE CASCADE, repo TEXT NOT NULL,"
     "  PRIMARY KEY (blob, repo)) STRICT, WITHOUT ROWID;";
 
+/*
+ * Blobs of layers that are files here, byte for byte as they came. They stay as long as a manifest
+ * names them by which an image, or one of its names, last came; two names of one image may have
+ * come by different ones.
+ */
+static const char kept_blobs[] =
+    "ALTER TABLE layer_blob ADD COLUMN kept INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE tag ADD COLUMN manifest TEXT;"
+    "ALTER TABLE repo_digest ADD COLUMN manifest TEXT;"
+    "CREATE TABLE manifest_blob ("
+    "  manifest TEXT NOT NULL, blob TEXT NOT NULL, PRIMARY KEY (manifest, blob))"
+    "  STRICT, WITHOUT ROWID;"
+    "CREATE INDEX manifest_blob_blob ON manifest_blob (blob);";
+
 /* The addresses of containers are part of their state, which is written with "running": a second
  * book of them could only be wrong. */
 static const char no_addresses[] = "DROP TABLE address;";
 
-const char *const schema_steps[] = {objects, images, layer_blobs, no_addresses};
+const char *const schema_steps[] = {objects, images, layer_blobs, kept_blobs, no_addresses};
 const int schema_steps_n = sizeof(schema_steps) / sizeof(schema_steps[0]);

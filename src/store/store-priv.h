@@ -8,12 +8,14 @@
 #include "base/map.h"
 
 #define TMP_PREFIX "tmp-"
+#define PART_PREFIX "part-" /* and the digits of the blob it will be */
 
 struct image_store {
     struct db *db;
     int blobs_fd;  /* image/blobs/sha256 */
     int ingest_fd; /* image/blobs/ingest */
     int layers_fd; /* layers */
+    bool keep;     /* compressed blobs of layers; set once, before there are threads */
     pthread_mutex_t lock;
     struct map *leased; /* digest -> count; under lock */
 };

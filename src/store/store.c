@@ -11,6 +11,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/rand.h"
+#include "store/db.h"
 #include "store/store-priv.h"
 
 /* ---- helpers of the whole store ---- */
@@ -97,11 +98,19 @@ static int open_dirs(struct image_store *s, int data_fd, struct err *err)
     return r < 0 ? r : write_layout(image_fd, err);
 }
 
+/* Parts of blobs stay for the next pull; they end by their age. */
 static int remove_ingest(void *ctx, const char *name, struct err *err)
 {
     struct image_store *s = ctx;
 
-    return remove_tree_at(s->ingest_fd, name, err);
+    return str_starts(name, PART_PREFIX) ? 0 : remove_tree_at(s->ingest_fd, name, err);
+}
+
+static int remove_part(void *ctx, const char *name, struct err *err)
+{
+    struct image_store *s = ctx;
+
+    return str_starts(name, PART_PREFIX) ? remove_tree_at(s->ingest_fd, name, err) : 0;
 }
 
 static int remove_stage(void *ctx, const char *name, struct err *err)
@@ -154,6 +163,24 @@ void image_store_close(struct image_store *s)
 struct db *image_store_db(struct image_store *s)
 {
     return s->db;
+}
+
+int image_store_keep_blobs(struct image_store *s, bool keep, struct err *err)
+{
+    s->keep = keep;
+    if (keep)
+        return 0;
+    int r = each_name(s->ingest_fd, remove_part, s, err);
+    if (r >= 0)
+        r = db_run_tx(s->db, "UPDATE layer_blob SET kept = 0 WHERE kept = 1", NULL, err);
+    if (r > 0)
+        r = store_gc(s, NULL, NULL, err);
+    return r < 0 ? err_wrap(err, r, "drop the blobs of layers") : 0;
+}
+
+bool image_store_keeps_blobs(const struct image_store *s)
+{
+    return s->keep;
 }
 
 /* ---- leases ---- */

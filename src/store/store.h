@@ -4,7 +4,8 @@
  * descriptors.
  *
  *   <data root>/image/            an OCI image layout: oci-layout, index.json, blobs/sha256/<hex>
- *   <data root>/image/blobs/ingest/   blobs being written
+ *   <data root>/image/blobs/ingest/   blobs being written: tmp-<x>, and part-<hex> of those that
+ *                                     come from a registry, which outlive an interrupted pull
  *   <data root>/layers/<hex>/     one unpacked layer, by diff ID: diff/ and its recipe
  *   <data root>/layers/tmp-<x>/   a layer being unpacked
  *
@@ -32,6 +33,14 @@ struct lease;
 int image_store_open(int data_fd, struct db *db, struct image_store **ret, struct err *err) MUST;
 void image_store_close(struct image_store *s); /* NULL is fine */
 struct db *image_store_db(struct image_store *s);
+
+/**
+ * image_store_keep_blobs() - whether compressed blobs of layers are kept as they came (the default
+ * is no); to be called once, before the store is used by threads
+ * @keep: false deletes those that were kept before
+ */
+int image_store_keep_blobs(struct image_store *s, bool keep, struct err *err) MUST;
+bool image_store_keeps_blobs(const struct image_store *s);
 
 /*
  * A lease names blobs and layers that may not be collected although no row reaches them yet. Take

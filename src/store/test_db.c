@@ -89,12 +89,37 @@ TEST(version_2_is_migrated_and_its_layers_can_be_found_by_blob)
     write_fixture(scratch_file(path), 2, "INSERT INTO layer VALUES ('sha256:l', 1, 2, 3)");
     struct db *db = open_db(path);
     CHECK_OK(db_begin(db, &e));
-    CHECK_INT(
-        db_run(db, "INSERT INTO layer_blob VALUES ('sha256:b', 'sha256:l', 'tar', 1, 0)", NULL, &e),
-        1);
-    CHECK_INT(
-        db_run(db, "INSERT INTO layer_blob VALUES ('sha256:c', 'sha256:x', 'tar', 1, 0)", NULL, &e),
-        -ENOLINK);
+    CHECK_INT(db_run(db, "INSERT INTO layer_blob VALUES ('sha256:b', 'sha256:l', 'tar', 1, 0, 0)",
+                     NULL, &e),
+              1);
+    CHECK_INT(db_run(db, "INSERT INTO layer_blob VALUES ('sha256:c', 'sha256:x', 'tar', 1, 0, 0)",
+                     NULL, &e),
+              -ENOLINK);
+    db_rollback(db);
+    db_close(db);
+    remove_scratch(path);
+}
+
+TEST(version_3_is_migrated_and_keeps_no_blob_yet)
+{
+    static const char rows[] =
+        "INSERT INTO layer VALUES ('sha256:l', 1, 2, 3);"
+        "INSERT INTO layer_blob VALUES ('sha256:b', 'sha256:l', 'tar', 1, 0);"
+        "INSERT INTO image VALUES ('sha256:i', 'sha256:m', NULL, 1, 2, 3, 0);"
+        "INSERT INTO tag VALUES ('x:1', 'sha256:i');"
+        "INSERT INTO repo_digest VALUES ('x@sha256:m', 'sha256:i');";
+    struct err e = {0};
+    char path[64];
+
+    write_fixture(scratch_file(path), 3, rows);
+    struct db *db = open_db(path);
+    CHECK_OK(db_begin(db, &e));
+    CHECK_INT(db_run(db, "UPDATE layer_blob SET kept = 1 WHERE kept = 0", NULL, &e), 1);
+    CHECK_INT(db_run(db, "UPDATE tag SET manifest = 'sha256:m' WHERE manifest IS NULL", NULL, &e),
+              1);
+    CHECK_INT(db_run(db, "UPDATE repo_digest SET manifest = 'x' WHERE manifest IS NULL", NULL, &e),
+              1);
+    CHECK_INT(db_run(db, "INSERT INTO manifest_blob VALUES ('sha256:m', 'sha256:b')", NULL, &e), 1);
     db_rollback(db);
     db_close(db);
     remove_scratch(path);

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "base/io.h"
 #include "base/time.h"
@@ -322,5 +323,167 @@ TEST(a_finished_layer_of_an_unfinished_pull_is_kept_for_a_while)
     CHECK_OK(store_gc(f.s, NULL, NULL, &e));
     CHECK(!layer_exists(f.s, L));
     CHECK_INT(entries(&f, "layers"), 0);
+    teardown(&f);
+}
+
+/* A kept blob of layer L, with a manifest that names it. Return: its digest, in @f. */
+static char *add_kept(struct fix *f, const char *text, struct lease *l)
+{
+    struct err e = {0};
+    char digest[DIGEST_LEN + 1];
+    struct strv blobs = {0};
+
+    CHECK_OK(blob_put(f->s, text, strlen(text), l, digest, &e));
+    struct layer_blob b = {.blob = digest, .diff_id = S(L), .media_type = S("tar"), .kept = true};
+    CHECK_OK(layer_blob_set(f->s, &b, NULL, 0, &e));
+    strv_push(&f->a, &blobs, digest);
+    CHECK_OK(manifest_blobs_set(f->s, text, &blobs, &e));
+    return arena_strdup(&f->a, digest);
+}
+
+TEST(kept_blobs_stay_as_long_as_a_name_came_by_them)
+{
+    struct err e = {0};
+    struct fix f;
+    setup(&f);
+    struct lease *l = lease_new(f.s);
+    struct image_row a = an_image(&f, A), got;
+    struct layer_blob b;
+
+    CHECK_OK(image_store_keep_blobs(f.s, true, &e));
+    add_layer(&f, L, l, 0);
+    const char *one = add_kept(&f, "m1", l), *two = add_kept(&f, "m2", l);
+    CHECK_OK(image_insert(f.s, &a, &e));
+    CHECK_OK(image_manifest_set(f.s, A, "m1", &e));
+    CHECK_OK(image_tag_set(f.s, "x:1", A, NULL, &e));
+    CHECK_OK(image_tag_set(f.s, "x:2", A, NULL, &e));
+    CHECK_OK(image_name_manifest_set(f.s, "x:2", "m2", &e));
+    CHECK_OK(image_by_tag(f.s, "x:1", &f.a, &got, &e));
+    CHECK_STR(got.manifest, "m1");
+    CHECK_OK(image_by_tag(f.s, "x:2", &f.a, &got, &e));
+    CHECK_STR(got.manifest, "m2");
+    lease_free(l);
+    reopen(&f);
+    CHECK(blob_exists(f.s, one) && blob_exists(f.s, two));
+    CHECK_INT(image_tag_delete(f.s, "x:2", &e), 0);
+    CHECK_OK(store_gc(f.s, NULL, NULL, &e));
+    CHECK(blob_exists(f.s, one) && !blob_exists(f.s, two));
+    CHECK_OK(layer_blob_get(f.s, two, &f.a, &b, &e)); /* still known, but not kept */
+    CHECK(!b.kept);
+    CHECK_OK(image_delete(f.s, A, &e));
+    CHECK_OK(store_gc(f.s, NULL, NULL, &e));
+    CHECK(!blob_exists(f.s, one));
+    CHECK_INT(entries(&f, "image/blobs/sha256"), 0);
+    teardown(&f);
+}
+
+TEST(a_lease_keeps_a_kept_blob)
+{
+    struct err e = {0};
+    struct fix f;
+    setup(&f);
+    struct lease *l = lease_new(f.s), *other = lease_new(f.s);
+
+    add_layer(&f, L, l, 0);
+    const char *one = add_kept(&f, "m1", other);
+    CHECK_OK(store_gc(f.s, NULL, NULL, &e));
+    CHECK(blob_exists(f.s, one));
+    lease_free(other);
+    CHECK_OK(store_gc(f.s, NULL, NULL, &e));
+    CHECK(!blob_exists(f.s, one) && layer_exists(f.s, L));
+    lease_free(l);
+    teardown(&f);
+}
+
+TEST(blobs_are_dropped_when_they_are_not_to_be_kept)
+{
+    struct err e = {0};
+    struct fix f;
+    setup(&f);
+    struct lease *l = lease_new(f.s);
+    struct image_row a = an_image(&f, A);
+    struct blob_part *p = NULL;
+
+    add_layer(&f, L, l, 0);
+    const char *one = add_kept(&f, "m1", l);
+    CHECK_OK(image_insert(f.s, &a, &e));
+    CHECK_OK(image_manifest_set(f.s, A, "m1", &e));
+    CHECK_OK(blob_part_open(f.s, B, l, &p, &e));
+    CHECK_OK(blob_part_add(p, "abc", 3, &e));
+    blob_part_free(p, false);
+    lease_free(l);
+    reopen(&f);
+    CHECK(blob_exists(f.s, one));
+    CHECK_OK(image_store_keep_blobs(f.s, false, &e));
+    CHECK(!blob_exists(f.s, one) && layer_exists(f.s, L));
+    CHECK_INT(entries(&f, "image/blobs/ingest"), 0);
+    teardown(&f);
+}
+
+/* "hello" */
+#define HELLO "sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
+
+TEST(a_part_goes_on_where_it_was)
+{
+    struct err e = {0};
+    struct fix f;
+    setup(&f);
+    struct lease *l = lease_new(f.s);
+    struct blob_part *p = NULL;
+    auto_buf struct buf text = BUF_INIT;
+    char had[8] = "";
+
+    CHECK_OK(blob_part_open(f.s, HELLO, l, &p, &e));
+    CHECK_INT(blob_part_had(p), 0);
+    CHECK_OK(blob_part_add(p, "he", 2, &e));
+    blob_part_free(p, false);
+    lease_free(l);
+    reopen(&f); /* a new daemon keeps it */
+    l = lease_new(f.s);
+    CHECK_OK(blob_part_open(f.s, HELLO, l, &p, &e));
+    CHECK_INT(blob_part_had(p), 2);
+    CHECK_INT(pread(blob_part_fd(p), had, 2, 0), 2);
+    CHECK_STR(had, "he");
+    CHECK_OK(blob_part_add(p, "h", 1, &e)); /* what it has is passed over */
+    CHECK_OK(blob_part_add(p, "ell", 3, &e));
+    CHECK_OK(blob_part_add(p, "o", 1, &e));
+    CHECK_OK(blob_part_publish(p, &e));
+    blob_part_free(p, true);
+    CHECK_OK(blob_read(f.s, HELLO, &text, &e));
+    CHECK_STR(buf_str(&text), "hello");
+    CHECK_INT(entries(&f, "image/blobs/ingest"), 0);
+    lease_free(l);
+    teardown(&f);
+}
+
+TEST(parts_end_when_useless_empty_or_old)
+{
+    struct err e = {0};
+    struct fix f;
+    setup(&f);
+    struct lease *l = lease_new(f.s);
+    struct blob_part *p = NULL;
+    struct timespec old[2] = {{.tv_sec = time(NULL) - 25 * 3600},
+                              {.tv_sec = time(NULL) - 25 * 3600}};
+
+    CHECK_OK(blob_part_open(f.s, HELLO, l, &p, &e));
+    blob_part_free(p, false); /* nothing in it */
+    CHECK_INT(entries(&f, "image/blobs/ingest"), 0);
+    CHECK_OK(blob_part_open(f.s, HELLO, l, &p, &e));
+    CHECK_OK(blob_part_add(p, "xx", 2, &e));
+    CHECK_OK(blob_part_clear(p, &e));
+    CHECK_OK(blob_part_add(p, "h", 1, &e));
+    blob_part_free(p, true);
+    CHECK_INT(entries(&f, "image/blobs/ingest"), 0);
+    CHECK_OK(blob_part_open(f.s, HELLO, l, &p, &e));
+    CHECK_OK(blob_part_add(p, "he", 2, &e));
+    CHECK_OK(store_gc(f.s, NULL, NULL, &e));
+    CHECK_INT(futimens(blob_part_fd(p), old), 0);
+    CHECK_OK(store_gc(f.s, NULL, NULL, &e)); /* old, but somebody is at work */
+    CHECK_INT(entries(&f, "image/blobs/ingest"), 1);
+    blob_part_free(p, false);
+    lease_free(l);
+    CHECK_OK(store_gc(f.s, NULL, NULL, &e));
+    CHECK_INT(entries(&f, "image/blobs/ingest"), 0);
     teardown(&f);
 }

@@ -1,15 +1,18 @@
 """kill -9 at every fail point of pull and push, and an error there: the next daemon finds a clean
 store, and the repeated command finishes, with what was finished before."""
 import http.client
+import os
 
 import pytest
 
 import cleat
 import images
 from cleat import until
+from registry import sha
 from test_hostile import error_of, fake, layer_dirs, random_layer, stages  # noqa: F401
 
 PULL = [p for p in cleat.fail_points() if p.startswith("image.pull.")]
+LOAD = [p for p in cleat.fail_points() if p.startswith("image.load.")]
 PUSH = [p for p in cleat.fail_points() if p.startswith("image.push.")]
 BELOW = [p for p in cleat.fail_points() if p.startswith(("layer.", "blob.publish", "image.create",
                                                          "image.insert", "image.tag"))]
@@ -78,6 +81,10 @@ def check_clean(d):
         assert len(d.api.get("/images/%s/get" % name).body) > 1000  # all layers proven on the way
 
 
+def blob_files(d):
+    return os.listdir(os.path.join(d.data_root, "image", "blobs", "sha256"))
+
+
 @pytest.mark.parametrize("action", ["crash@1", "error@1"])
 @pytest.mark.parametrize("point", PULL + BELOW)
 def test_pull(broken_daemon, name, point, action):
@@ -99,6 +106,36 @@ def test_pull(broken_daemon, name, point, action):
     cid = d.api.ok("GET", "/images/%s/json" % ref)["Id"]
     assert d.api.delete("/images/" + cid, force=1).status == 200
     assert len(layer_dirs(d)) == 1  # cleat/hello's
+    assert len(blob_files(d)) == 1
+
+
+@pytest.mark.parametrize("action", ["crash@1", "error@1"])
+@pytest.mark.parametrize("point", LOAD + BELOW)
+def test_load(broken_daemon, name, point, action):
+    """An OCI layout, of which compressed layers are kept."""
+    d, reg = broken_daemon
+    archive = images.oci_archive(name + ":1", [random_layer(name, 100000)])
+
+    def load():
+        return cleat.Api(d.socket).post("/images/load", archive, timeout=20, headers={
+            "Content-Type": "application/x-tar"})
+    d.start()
+    d.stop()
+    assert not fail_in(d, point, action, load)
+    d.start()
+    check_clean(d)
+    assert len(blob_files(d)) in (1, 4)  # cleat/hello's; manifest, config and layer
+    assert not error_of(load())
+    check_clean(d)
+    assert len(blob_files(d)) == 4
+    ref = "%s/%s" % (reg.host, name)
+    d.api.post("/images/%s:1/tag" % name, repo=ref, tag="latest")
+    assert not error_of(push(d, ref))
+    assert sha(reg.manifests[name, "latest"][1]) in [
+        "sha256:" + x for x in blob_files(d)]
+    cid = d.api.ok("GET", "/images/%s/json" % ref)["Id"]
+    assert d.api.delete("/images/" + cid, force=1).status == 200
+    assert len(layer_dirs(d)) == 1 and len(blob_files(d)) == 1
 
 
 @pytest.mark.parametrize("action", ["crash@1", "error@1"])

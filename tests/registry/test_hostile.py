@@ -52,9 +52,17 @@ def error_of(reply):
 
 
 def stages(daemon):
+    """What is half-made, but for the parts of blobs that wait for another pull."""
     return [x for x in os.listdir(os.path.join(daemon.data_root, "layers"))
             if x.startswith("tmp-")] + \
-        os.listdir(os.path.join(daemon.data_root, "image", "blobs", "ingest"))
+        [x for x in os.listdir(os.path.join(daemon.data_root, "image", "blobs", "ingest"))
+         if not x.startswith("part-")]
+
+
+def part_of(daemon, digest):
+    """Bytes that are here of a blob that has not come to its end, or None."""
+    path = os.path.join(daemon.data_root, "image", "blobs", "ingest", "part-" + digest[7:])
+    return os.path.getsize(path) if os.path.exists(path) else None
 
 
 def layer_dirs(daemon):
@@ -162,13 +170,16 @@ def test_wrong_content(daemon, fake, name, compress):
     big[0] = sha(blobs[0])
     assert must_fail(daemon, "%s/%s" % (reg.host, name),
                      "verification failed for digest %s|Error processing tar" % big[0]) == set()
+    assert part_of(daemon, big[0]) is None
 
 
 def test_another_diff_id(daemon, fake, name):
     """The blob is what the manifest says, but not what the config says."""
     reg = fake()
-    reg.put_image(name, "latest", [random_layer(name, 1000)], diff_ids=["sha256:" + "5" * 64])
+    _, blobs = reg.put_image(name, "latest", [random_layer(name, 1000)],
+                             diff_ids=["sha256:" + "5" * 64])
     assert must_fail(daemon, "%s/%s" % (reg.host, name), "invalid diffID for layer") == set()
+    assert part_of(daemon, sha(blobs[0])) is None
 
 
 def test_wrong_config(daemon, fake, name):

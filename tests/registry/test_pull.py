@@ -45,8 +45,10 @@ def test_pull_and_run(daemon, plain, cli, name, compress, oci):
 
 def test_stream_of_a_pull(daemon, plain, name):
     parts = layers(name)
+    plain.put_image(name, "base", parts[:1])
     digest, _ = plain.put_image(name, "latest", parts)
     ref = "%s/%s" % (plain.host, name)
+    pull(daemon.api, ref, "base")
     got = pull(daemon.api, ref)
     assert got[0] == {"status": "Pulling from " + name, "id": "latest"}
     assert got[-2:] == [{"status": "Digest: " + digest},

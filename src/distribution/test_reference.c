@@ -2,7 +2,7 @@
 
 #include <errno.h>
 
-#include "image/reference.h"
+#include "distribution/reference.h"
 
 struct good {
     const char *in, *name, *tag, *familiar;

@@ -2,7 +2,7 @@
  * Image names by hand instead of by regular expression: the grammar is regular, each rule below is
  * one function that returns how much of the text it takes. Scanners never look behind @end.
  */
-#include "image/reference.h"
+#include "distribution/reference.h"
 
 #include <errno.h>
 #include <stdio.h>
