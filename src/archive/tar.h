@@ -40,7 +40,7 @@ struct tar_extent {
 };
 
 struct tar_entry {
-    char *name; /* as written; never empty; no NUL inside */
+    char *name; /* as written, also empty; no NUL inside */
     char *link; /* target of links, else "" */
     enum tar_type type;
     uint32_t mode; /* permission bits, set-id, sticky */
