@@ -23,7 +23,8 @@ static int set_xattrs(int fd, const struct tar_entry *e, struct err *err)
 {
     char path[64];
 
-    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd); /* works for O_PATH, too */
+    (void)snprintf(path, sizeof(path), "/proc/thread-self/fd/%d",
+                   fd); /* works for O_PATH, too; a thread may have descriptors of its own */
     for (size_t i = 0; i < e->xattrs.n; i++) {
         const struct tar_xattr *x = &e->xattrs.v[i];
         if (is_overlay_xattr(x->name))

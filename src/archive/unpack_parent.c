@@ -117,9 +117,9 @@ static char *real_path(int root_fd, int fd)
 {
     char link[64], root[PATH_MAX], path[PATH_MAX];
 
-    (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", root_fd);
+    (void)snprintf(link, sizeof(link), "/proc/thread-self/fd/%d", root_fd);
     ssize_t n = readlink(link, root, sizeof(root) - 1);
-    (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    (void)snprintf(link, sizeof(link), "/proc/thread-self/fd/%d", fd);
     ssize_t m = readlink(link, path, sizeof(path) - 1);
     if (n < 0 || m < n)
         return NULL;
