@@ -94,12 +94,13 @@ static int skip_content(struct tar_reader *r, struct err *err)
     return rc;
 }
 
-/* The content of a header that describes another: at most TAR_PAX_MAX bytes, in the arena. */
+/* The content of a header that describes another, in the arena. */
 static int read_special(struct tar_reader *r, uint64_t size, char **ret, struct err *err)
 {
     static const char zeros[TAR_BLOCK];
 
-    if (size > TAR_PAX_MAX)
+    r->special += size;
+    if (size > TAR_PAX_MAX || r->special > TAR_SPECIAL_MAX)
         return err_as(err, ERR_INVALID, E2BIG, "archive/tar: header field too long");
     char *p = arena_alloc(&r->a, size + 1);
     ssize_t n = source_read(r->s, p, size, err);
@@ -395,6 +396,7 @@ int tar_next(struct tar_reader *r, const struct tar_entry **ret, struct err *err
     arena_done(&r->a);
     r->extent = 0;
     r->extent_at = 0;
+    r->special = 0;
     rc = read_headers(r, err);
     if (rc <= 0)
         return rc;

@@ -248,6 +248,9 @@ LAYERS = {
     "pax and no entry": (pax(path=b"a"), Refused(EOF)),
     "pax and the end": (tar(pax(path=b"a")), Refused(HEADER)),
     "pax chain": (tar(pax(path=b"a") * 40, file(b"f")), Refused("too many headers")),
+    "pax: megabytes of records": (
+        lambda: tar(pax_raw(record(b"comment", b"x" * 1000000)) * 3, file(b"f")),
+        Refused("too long")),
     "pax: a megabyte of records": (tar(pax_raw(record(b"comment", b"x" * 1000000)), file(b"f")),
                                    {"f": F()}),
 
