@@ -17,7 +17,7 @@
 #include "base/str.h"
 #include "base/time.h"
 
-#define DEPTH_MAX 1000
+#define DEPTH_MAX 256 /* each level takes stack and descriptors */
 #define BLOCK (256 * 1024)
 #define XATTR_MAX 65536 /* XATTR_SIZE_MAX and XATTR_LIST_MAX of the kernel */
 #define OPAQUE ".wh..wh..opq"
@@ -63,7 +63,7 @@ static int put_xattrs(int fd, struct tar_entry *e, struct arena *a, struct err *
         if (size < 0)
             continue; /* gone meanwhile */
         arena_push(a, e->xattrs) = (struct tar_xattr){
-            arena_strdup(a, n), arena_strndup(a, val, (size_t)size), (size_t)size};
+            arena_strdup(a, n), arena_memdup(a, val, (size_t)size), (size_t)size};
     }
     return 0;
 }

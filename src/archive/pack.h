@@ -46,7 +46,7 @@ int64_t pack_pipe_end(struct pack_pipe *p, struct err *err) MUST;
  * pack_tree() - everything below a directory, in the order of names, and the end of the archive
  * @dir_fd: readable or O_PATH; the directory itself gets no entry
  * @opts: may be NULL
- * Return: how many entries were written; -ELOOP for a tree of more than 1,000 levels; -errno.
+ * Return: how many entries were written; -ELOOP for a tree of more than 256 levels; -errno.
  */
 int64_t pack_tree(int dir_fd, struct sink *out, const struct pack_options *opts,
                   struct err *err) MUST;

@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 
 #include "base/mem.h"
+#include "kern/sandbox.h"
 
 #define CHUNK (256u << 10)
 #define CHUNKS 8
@@ -24,6 +25,7 @@ struct pump {
     struct source base;
     struct source *below;
     struct sink *tee; /* or NULL; the watcher's */
+    bool shut_in;
 
     pthread_t filler, watcher;
     bool filling, watching; /* threads to join; the caller's */
@@ -73,13 +75,14 @@ static struct chunk *next_to_fill(struct pump *p)
 
 static void *fill(void *arg)
 {
+    static const struct sandbox memory_only = {.dir_fd = -1};
     struct pump *p = arg;
     struct chunk *c = NULL;
-    ssize_t n = 1;
+    struct err e = {0};
+    int r = p->shut_in ? sandbox_enter(&memory_only, &e) : 0;
 
-    while (n > 0 && (c = next_to_fill(p))) {
-        struct err e = {0};
-        n = source_read(p->below, c->data, CHUNK, &e);
+    for (ssize_t n = 1; n > 0 && (c = next_to_fill(p));) {
+        n = r < 0 ? r : source_read(p->below, c->data, CHUNK, &e);
         (void)pthread_mutex_lock(&p->lock);
         if (n > 0) {
             c->len = (size_t)n;
@@ -159,11 +162,11 @@ static int map_ring(struct pump *p, struct err *err)
     return 0;
 }
 
-static int start(struct pump *p, struct err *err)
+int pump_start(struct pump *p, struct err *err)
 {
-    int r = map_ring(p, err);
+    int r = p->filling ? 0 : map_ring(p, err);
 
-    if (r < 0)
+    if (r < 0 || p->filling)
         return r;
     r = pthread_create(&p->filler, NULL, fill, p);
     if (r)
@@ -212,11 +215,9 @@ static ssize_t pump_next(struct source *s, const uint8_t **ret, size_t max, stru
 {
     struct pump *p = (struct pump *)s;
 
-    if (!p->filling) {
-        int r = start(p, err);
-        if (r < 0)
-            return r;
-    }
+    int started = pump_start(p, err);
+    if (started < 0)
+        return started;
     if (!p->chunk || p->at == p->chunk->len) {
         int r = take(p, err);
         if (r <= 0)
@@ -263,6 +264,11 @@ struct pump *pump_new(struct source *below, bool hash_it)
     (void)pthread_mutex_init(&p->lock, NULL);
     (void)pthread_cond_init(&p->moved, NULL);
     return p;
+}
+
+void pump_shut_in(struct pump *p)
+{
+    p->shut_in = true;
 }
 
 struct source *pump_source(struct pump *p)

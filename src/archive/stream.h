@@ -97,5 +97,11 @@ struct source *pump_source(struct pump *p);
 void pump_tee(struct pump *p, struct sink *to);
 /** pump_flush() - only after next() returned 0: all has been hashed and written. */
 int pump_flush(struct pump *p, struct err *err) MUST;
+/** pump_shut_in() - the thread that reads @below shuts itself in (kern/sandbox.h): for parsers of
+ * what strangers made. @below works on memory alone then. Before pump_start(). */
+void pump_shut_in(struct pump *p);
+/** pump_start() - start the threads; else the first next() does. For who reads in a thread that may
+ * not start any. */
+int pump_start(struct pump *p, struct err *err) MUST;
 /** pump_digest() - digest and length of everything that passed; only after next() returned 0. */
 int pump_digest(struct pump *p, char out[DIGEST_LEN + 1], uint64_t *ret_size, struct err *err) MUST;

@@ -16,6 +16,7 @@
 #define TAR_BLOCK 512
 #define TAR_NAME_MAX 4096          /* bytes of a path */
 #define TAR_PAX_MAX (1u << 20)     /* bytes of one pax header, as Go's archive/tar */
+#define TAR_SPECIAL_MAX (2u << 20) /* bytes of all headers before one entry */
 #define TAR_ENTRIES_MAX (8u << 20) /* entries of one archive */
 #define TAR_SPARSE_MAX (1u << 16)  /* extents of one sparse file */
 
@@ -40,7 +41,7 @@ struct tar_extent {
 };
 
 struct tar_entry {
-    char *name; /* as written; never empty; no NUL inside */
+    char *name; /* as written, also empty; no NUL inside */
     char *link; /* target of links, else "" */
     enum tar_type type;
     uint32_t mode; /* permission bits, set-id, sticky */

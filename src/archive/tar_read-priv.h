@@ -20,6 +20,7 @@ struct tar_reader {
     size_t extent;      /* of a sparse file: which one is being read */
     uint64_t extent_at; /* and how far */
     uint64_t entries;
+    uint64_t special; /* bytes of the headers that describe this entry */
     bool ended;
     struct reader_source content;
 };

@@ -4,8 +4,9 @@
  * content is also given to the raw function, in order.
  *
  * Where the formats leave room, Go's archive/tar decides, since that is what other engines see in
- * the same archive: global pax headers are read over, links and directories have no content
- * whatever their size says, an archive may end without its two empty blocks.
+ * the same archive: global pax headers are read over, GNU's long names come before those of pax,
+ * links and directories have no content whatever their size says, an archive may end without its
+ * two empty blocks.
  */
 #include "archive/tar.h"
 
@@ -93,12 +94,13 @@ static int skip_content(struct tar_reader *r, struct err *err)
     return rc;
 }
 
-/* The content of a header that describes another: at most TAR_PAX_MAX bytes, in the arena. */
+/* The content of a header that describes another, in the arena. */
 static int read_special(struct tar_reader *r, uint64_t size, char **ret, struct err *err)
 {
     static const char zeros[TAR_BLOCK];
 
-    if (size > TAR_PAX_MAX)
+    r->special += size;
+    if (size > TAR_PAX_MAX || r->special > TAR_SPECIAL_MAX)
         return err_as(err, ERR_INVALID, E2BIG, "archive/tar: header field too long");
     char *p = arena_alloc(&r->a, size + 1);
     ssize_t n = source_read(r->s, p, size, err);
@@ -247,10 +249,10 @@ static bool has_content(int type)
 
 static void old_types(struct tar_entry *e)
 {
-    if (e->type != 0 && e->type != '7' && e->type != TAR_FILE)
-        return;
-    /* V7 had no type for directories. */
-    e->type = str_ends(e->name, "/") ? TAR_DIR : TAR_FILE;
+    if (e->type == 0) /* V7 had no type for directories */
+        e->type = str_ends(e->name, "/") ? TAR_DIR : TAR_FILE;
+    else if (e->type == '7')
+        e->type = TAR_FILE;
 }
 
 static void apply(struct tar_reader *r, const struct extra *x)
@@ -258,14 +260,14 @@ static void apply(struct tar_reader *r, const struct extra *x)
     struct tar_entry *e = &r->e;
     const struct pax *p = &x->pax;
 
-    if (x->long_name)
-        e->name = x->long_name;
-    if (x->long_link)
-        e->link = x->long_link;
     if (p->path)
         e->name = p->path;
     if (p->link)
         e->link = p->link;
+    if (!str_empty(x->long_name))
+        e->name = x->long_name;
+    if (!str_empty(x->long_link))
+        e->link = x->long_link;
     if (p->has & PAX_SIZE)
         e->size = p->size;
     if (p->has & PAX_UID)
@@ -283,7 +285,7 @@ static int check_entry(const struct tar_entry *e, struct err *err)
     if (strlen(e->name) >= TAR_NAME_MAX || strlen(e->link) >= TAR_NAME_MAX)
         return err_as(err, ERR_INVALID, ENAMETOOLONG, "archive/tar: a name is longer than %d bytes",
                       TAR_NAME_MAX);
-    if (!*e->name || e->uid >= UINT32_MAX || e->gid >= UINT32_MAX || e->size > INT64_MAX)
+    if (e->uid >= UINT32_MAX || e->gid >= UINT32_MAX || e->size > INT64_MAX)
         return tar_bad_header(err);
     return 0;
 }
@@ -394,6 +396,7 @@ int tar_next(struct tar_reader *r, const struct tar_entry **ret, struct err *err
     arena_done(&r->a);
     r->extent = 0;
     r->extent_at = 0;
+    r->special = 0;
     rc = read_headers(r, err);
     if (rc <= 0)
         return rc;

@@ -116,6 +116,8 @@ int tar_sparse_check(const struct tar_reader *r, struct err *err)
 {
     uint64_t end = 0, sum = 0;
 
+    if (r->e.size > INT64_MAX)
+        return tar_bad_header(err);
     for (size_t i = 0; i < r->e.sparse.n; i++) {
         const struct tar_extent *x = &r->e.sparse.v[i];
         if (x->offset < end || x->offset > INT64_MAX || x->len > INT64_MAX ||

@@ -249,7 +249,6 @@ static const struct bad_field bad_fields[] = {
     {124, "99999999999", 12},
     {124, "-0000000001", 12},
     {108, "\xff\xff\xff\xff\xff\xff\xff\xff", 8}, /* uid -1 */
-    {0, "\0", 1},                                 /* no name */
 };
 
 TEST(nonsense_in_fields_is_refused)

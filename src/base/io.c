@@ -13,7 +13,7 @@
 #include "base/rand.h"
 
 #define READ_STEP 16384U
-#define TREE_DEPTH 1024
+#define TREE_DEPTH 64 /* levels of recursion, each with a descriptor */
 
 int read_full(int fd, void *p, size_t n)
 {
@@ -169,36 +169,71 @@ int mkdir_p_at(int dir_fd, const char *path, mode_t mode, struct err *err)
     return 0;
 }
 
-static int empty_dir(int fd, dev_t dev, int depth, struct err *err);
+/* ---- removing trees ---- */
+
+struct removal {
+    int top; /* the tree itself */
+    dev_t dev;
+    unsigned moved; /* directories, to the top */
+    remove_hook hook;
+    void *ctx;
+};
+
+static int empty_dir(struct removal *rm, int fd, int depth, struct err *err);
+
+/* Recursion has an end, trees need not have one: what lies deep is moved to the top. */
+static int move_up(struct removal *rm, int dir, const char *name, struct err *err)
+{
+    char to[32];
+    int r = 0;
+
+    do {
+        (void)snprintf(to, sizeof(to), "deep-%u", rm->moved++);
+        r = renameat2(dir, name, rm->top, to, RENAME_NOREPLACE);
+    } while (r < 0 && errno == EEXIST);
+    return r < 0 && errno != ENOENT ? err_sys(err, "move %s", name) : 0;
+}
 
 /* What somebody else removes under our hands (the kernel in overlay's work directory) is as good
  * as removed by us. */
-static int remove_entry(int dir, const struct dirent *e, dev_t dev, int depth, struct err *err)
+static int remove_dir(struct removal *rm, int dir, const char *name, int depth, struct err *err)
 {
     struct stat st;
+    int sub = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
-    if (e->d_type != DT_DIR && (unlinkat(dir, e->d_name, 0) == 0 || errno == ENOENT))
-        return 0;
-    int sub = openat(dir, e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (sub < 0 && errno == ENOENT)
         return 0;
-    if (sub < 0 || fstat(sub, &st) < 0 || st.st_dev != dev) {
-        int r = sub < 0 ? err_sys(err, "open %s", e->d_name)
-                        : err_no(err, EBUSY, "%s is a mount point", e->d_name);
+    if (sub < 0 || fstat(sub, &st) < 0 || st.st_dev != rm->dev) {
+        int r = sub < 0 ? err_sys(err, "open %s", name)
+                        : err_no(err, EBUSY, "%s is a mount point", name);
         close_fd(&sub);
         return r;
     }
-    int r = empty_dir(sub, dev, depth + 1, err);
+    int r = empty_dir(rm, sub, depth + 1, err);
     if (r < 0)
-        return err_wrap(err, r, "%s", e->d_name);
-    if (unlinkat(dir, e->d_name, AT_REMOVEDIR) < 0 && errno != ENOENT)
-        return err_sys(err, "remove %s", e->d_name);
+        return err_wrap(err, r, "%s", name);
+    if (unlinkat(dir, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+        return err_sys(err, "remove %s", name);
     return 0;
+}
+
+static int remove_entry(struct removal *rm, int dir, const struct dirent *e, int depth,
+                        struct err *err)
+{
+    if (e->d_type != DT_DIR) {
+        int r = rm->hook ? rm->hook(rm->ctx, dir, e->d_name, err) : 0;
+        if (r != 0)
+            return r < 0 ? r : 0;
+        if (unlinkat(dir, e->d_name, 0) == 0 || errno == ENOENT)
+            return 0;
+    }
+    return depth == TREE_DEPTH ? move_up(rm, dir, e->d_name, err)
+                               : remove_dir(rm, dir, e->d_name, depth, err);
 }
 
 /* Empties the directory that @fd (taken over) stands for. Devices are compared, so that a mount
  * somebody left behind is never emptied. */
-static int empty_dir(int fd, dev_t dev, int depth, struct err *err)
+static int empty_dir(struct removal *rm, int fd, int depth, struct err *err)
 {
     auto_dir DIR *d = fdopendir(fd);
 
@@ -207,38 +242,54 @@ static int empty_dir(int fd, dev_t dev, int depth, struct err *err)
         (void)close(fd);
         return r;
     }
-    if (depth > TREE_DEPTH)
-        return err_no(err, ELOOP, "directory nested too deeply");
     for (struct dirent *e; (e = readdir(d));) {
         if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
             continue;
-        int r = remove_entry(dirfd(d), e, dev, depth, err);
+        int r = remove_entry(rm, dirfd(d), e, depth, err);
         if (r < 0)
             return r;
     }
     return 0;
 }
 
-int remove_tree_at(int dir_fd, const char *name, struct err *err)
+/* As often as something was moved to the top, which a pass under way may have missed. */
+static int empty_tree(struct removal *rm, struct err *err)
+{
+    unsigned moved = 0;
+
+    do {
+        moved = rm->moved;
+        int fd = openat(rm->top, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        int r = fd < 0 ? err_sys(err, "open directory") : empty_dir(rm, fd, 0, err);
+        if (r < 0)
+            return r;
+    } while (moved != rm->moved);
+    return 0;
+}
+
+int remove_tree_with(int dir_fd, const char *name, remove_hook hook, void *ctx, struct err *err)
 {
     struct stat st;
+    auto_close int top = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
-    if (unlinkat(dir_fd, name, 0) == 0 || errno == ENOENT)
-        return 0;
-    int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
+    if (top < 0)
         return errno == ENOENT ? 0 : err_sys(err, "open %s", name);
-    if (fstat(fd, &st) < 0) {
-        int r = err_sys(err, "stat %s", name);
-        (void)close(fd);
-        return r;
-    }
-    int r = empty_dir(fd, st.st_dev, 0, err);
+    if (fstat(top, &st) < 0)
+        return err_sys(err, "stat %s", name);
+    struct removal rm = {.top = top, .dev = st.st_dev, .hook = hook, .ctx = ctx};
+    int r = empty_tree(&rm, err);
     if (r < 0)
         return err_wrap(err, r, "remove %s", name);
     if (unlinkat(dir_fd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
         return err_sys(err, "remove %s", name);
     return 0;
+}
+
+int remove_tree_at(int dir_fd, const char *name, struct err *err)
+{
+    if (unlinkat(dir_fd, name, 0) == 0 || errno == ENOENT)
+        return 0;
+    return remove_tree_with(dir_fd, name, NULL, NULL, err);
 }
 
 int fds_send(int sock, const void *p, size_t n, const int *fds, size_t nfds)

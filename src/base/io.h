@@ -45,8 +45,16 @@ int mkdir_p_at(int dir_fd, const char *path, mode_t mode, struct err *err) MUST;
  * number, or -errno. */
 ssize_t dir_count(int fd, size_t limit, struct err *err) MUST;
 /** remove_tree_at() - delete @name and everything below it, never following a link or crossing a
- * mount. A missing @name is success. */
+ * mount, however deep it is. A missing @name is success. */
 int remove_tree_at(int dir_fd, const char *name, struct err *err) MUST;
+/**
+ * remove_tree_with() - the same for a directory, asking about every file in it
+ * @hook: called before @name in @dir_fd, no directory, is removed. Return: 0 remove it; 1 it is
+ *   gone already; -errno, which ends the removal.
+ */
+typedef int (*remove_hook)(void *ctx, int dir_fd, const char *name, struct err *err);
+int remove_tree_with(int dir_fd, const char *name, remove_hook hook, void *ctx,
+                     struct err *err) MUST;
 
 /**
  * fds_send(), fds_recv() - one message with descriptors over a unix socket

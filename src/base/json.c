@@ -150,6 +150,22 @@ static int dec_str(struct dec *d, const struct field *f, const struct json *j, c
     return 0;
 }
 
+/* What is required is never NULL afterwards: null is as good as nothing. */
+static int check_required(struct dec *d, const struct json_type *t, const struct json *j)
+{
+    for (size_t i = 0; i < t->nfields; i++) {
+        const struct json *v = json_get(j, t->fields[i].name);
+        if (!(t->fields[i].flags & F_REQUIRED) || (v && v->kind != JSON_NULL))
+            continue;
+        struct place here = {.up = d->at, .name = t->fields[i].name};
+        d->at = &here;
+        int r = fail_at(d, "missing");
+        d->at = here.up;
+        return r;
+    }
+    return 0;
+}
+
 static int dec_strv(struct dec *d, const struct field *f, const struct json *j, struct strv *to)
 {
     static const struct field item = {.kind = F_STR};
@@ -182,6 +198,10 @@ static int dec_elem(struct dec *d, const struct field *f, const struct json *j, 
 {
     static const struct field strs = {.kind = F_STRV};
 
+    if (j->kind == JSON_NULL && f->kind == F_OBJV) { /* as Go, whose lists hold values */
+        *ret = arena_alloc(d->a, f->type->size);
+        return check_required(d, f->type, j);
+    }
     if (j->kind == JSON_NULL && f->kind != F_SETMAP) {
         *ret = NULL;
         return 0;
@@ -324,20 +344,6 @@ static int dec_unknown(struct dec *d, const struct json_type *t, const struct js
         return 0;
     }
     return d->flags & JSON_STRICT ? fail_at(d, "unknown key") : 0;
-}
-
-static int check_required(struct dec *d, const struct json_type *t, const struct json *j)
-{
-    for (size_t i = 0; i < t->nfields; i++) {
-        if (!(t->fields[i].flags & F_REQUIRED) || json_get(j, t->fields[i].name))
-            continue;
-        struct place here = {.up = d->at, .name = t->fields[i].name};
-        d->at = &here;
-        int r = fail_at(d, "missing");
-        d->at = here.up;
-        return r;
-    }
-    return 0;
 }
 
 static int dec_struct(struct dec *d, const struct json_type *t, const struct json *j, void *out)

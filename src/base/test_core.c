@@ -165,6 +165,42 @@ TEST(files_are_replaced_whole_and_trees_removed)
     CHECK_INT(rmdir(dir), 0);
 }
 
+/* Far deeper than the stack and the descriptors of a thread would last, with a hook that counts. */
+static int count_file(void *ctx, int dir_fd, const char *name, struct err *err)
+{
+    unsigned *n = ctx;
+
+    (void)dir_fd;
+    (void)err;
+    *n += strcmp(name, "file") == 0;
+    return 0;
+}
+
+TEST(a_tree_of_any_depth_is_removed)
+{
+    struct err e = {0};
+    char dir[] = "/tmp/cleat-test-XXXXXX";
+    unsigned files = 0;
+
+    CHECK(mkdtemp(dir));
+    int top = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int at = fcntl(top, F_DUPFD_CLOEXEC, 0);
+    for (int i = 0; i < 5000; i++) {
+        CHECK_INT(mkdirat(at, "deep-0", 0755), 0); /* the name that is used to move things */
+        int next = openat(at, "deep-0", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        CHECK(next >= 0);
+        (void)close(at);
+        at = next;
+    }
+    CHECK_OK(write_file_at(at, "file", 0644, "x", 1, false, &e));
+    (void)close(at);
+    CHECK_OK(remove_tree_with(top, "deep-0", count_file, &files, &e));
+    CHECK_INT(files, 1);
+    CHECK_INT(faccessat(top, "deep-0", F_OK, 0), -1);
+    (void)close(top);
+    CHECK_INT(rmdir(dir), 0);
+}
+
 TEST(descriptors_travel_and_too_many_are_refused)
 {
     int pair[2], fds[3] = {0, 1, 2}, got[3];

@@ -62,7 +62,7 @@ static const char full[] =
     "{\"Title\":\"a\\u003cb\",\"On\":true,\"Maybe\":false,\"Ratio\":0.5,\"Small\":7,"
     "\"Cmd\":[\"x\",\"y\"],\"Set\":{\"80/tcp\":{}},\"Labels\":{\"a\":\"1\",\"b\":\"2\"},"
     "\"In\":{\"Name\":\"n\",\"Num\":-5},\"Ptr\":{\"Name\":\"p\"},"
-    "\"List\":[{\"Name\":\"l\"},null],\"Map\":{\"k\":{\"Name\":\"m\"}},"
+    "\"List\":[{\"Name\":\"l\"}],\"Map\":{\"k\":{\"Name\":\"m\"}},"
     "\"Ports\":{\"80/tcp\":[{\"Name\":\"x\"}],\"81/tcp\":null},\"Caps\":[[\"gpu\"],[]],"
     "\"Nums\":[1,2,3],\"Raw\":{\"z\":[1, 2]},\"Extra\":{\"kept\":true}}";
 
@@ -121,6 +121,8 @@ TEST(errors_name_the_path)
         {"{\"In\":{\"Name\":5}}", "In.Name: want a string, got a number"},
         {"{\"List\":[{\"Name\":\"a\",\"Num\":\"x\"}]}", "List[0].Num: want a number, got a string"},
         {"{\"In\":{}}", "In.Name: missing"},
+        {"{\"In\":{\"Name\":null}}", "In.Name: missing"},
+        {"{\"List\":[{\"Name\":\"a\"},null]}", "List[1].Name: missing"},
         {"{\"Small\":-1}", "Small: number out of range"},
         {"{\"Nums\":[1.5]}", "Nums[0]: want an integer"},
         {"[]", "want an object, got an array"},

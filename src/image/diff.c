@@ -14,7 +14,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 
-#define DEPTH_MAX 1000
+#define DEPTH_MAX 256 /* each level takes stack and descriptors */
 
 struct walk {
     const struct diff *d;

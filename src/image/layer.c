@@ -1,8 +1,10 @@
 /*
  * From a stream to a layer of the store, and back. The threads of one unpacking:
  *
- *   plain:       [read] -> [hash: diff ID] and [unpack, the caller]
+ *   plain:       [read] -> [hash: diff ID] and [unpack]
  *   compressed:  [read] -> [hash: blob digest, keep] and [inflate] -> [hash: diff ID] and [unpack]
+ *
+ * Those that interpret what strangers made, inflate and unpack, have shut themselves in.
  */
 #include "image/layer.h"
 
@@ -15,6 +17,7 @@
 #include "base/failpoint.h"
 #include "base/mem.h"
 #include "image/recipe.h"
+#include "kern/sandbox.h"
 #include "store/blobs.h"
 #include "store/layers.h"
 #include "store/store.h"
@@ -49,14 +52,16 @@ static int intake_init(struct intake *in, struct source *s, const struct layer_w
     enum compression c = compression_detect(head, n);
     if (c == COMP_NONE) {
         in->tar = pump_new(in->peek, true);
-        return 0;
+        return pump_start(in->tar, err);
     }
     in->raw = pump_new(in->peek, wish->blob);
     if (wish->tee)
         pump_tee(in->raw, wish->tee);
     in->inflate = source_inflate(pump_source(in->raw), c);
     in->tar = pump_new(in->inflate, true);
-    return 0;
+    pump_shut_in(in->tar);
+    r = pump_start(in->raw, err);
+    return r < 0 ? r : pump_start(in->tar, err);
 }
 
 /* Digests of what has passed, once all of it has. */
@@ -82,21 +87,42 @@ static int intake_digests(struct intake *in, const struct layer_wish *wish,
     return 0;
 }
 
-static int fill_stage(struct layer_stage *stage, struct source *tar, uint64_t *ret_size,
-                      struct err *err)
+struct filling {
+    int stage_fd, diff_fd;
+    struct source *tar;
+    uint64_t size;
+};
+
+/* In the thread that has shut itself in. */
+static int unpack_with_recipe(void *ctx, struct err *err)
 {
     auto_recipe_writer struct recipe_writer *recipe = NULL;
-    int r = recipe_writer_new(layer_stage_dir(stage), &recipe, err);
+    struct filling *f = ctx;
+    int r = recipe_writer_new(f->stage_fd, &recipe, err);
 
     if (r < 0)
         return r;
-    FAIL_POINT("layer.unpack.before", err);
     struct unpack_options o = {.flags = UNPACK_OVERLAY, .watch = &recipe_watch, .watcher = recipe};
-    r = unpack_tar(tar, layer_stage_diff(stage), &o, ret_size, err);
+    r = unpack_tar(f->tar, f->diff_fd, &o, &f->size, err);
     if (r < 0)
         return err_wrap(err, r, "Error processing tar file(exit status 1)"); /* Docker's words */
-    FAIL_POINT("layer.unpack.after", err);
     return recipe_finish(recipe, err);
+}
+
+static int fill_stage(struct layer_stage *stage, struct source *tar, uint64_t *ret_size,
+                      struct err *err)
+{
+    struct filling f = {
+        .stage_fd = layer_stage_dir(stage), .diff_fd = layer_stage_diff(stage), .tar = tar};
+    struct sandbox s = {.dir_fd = f.stage_fd, .keep = {f.diff_fd}, .nkeep = 1};
+
+    FAIL_POINT("layer.unpack.before", err);
+    int r = sandbox_run(&s, unpack_with_recipe, &f, err);
+    if (r < 0)
+        return r;
+    FAIL_POINT("layer.unpack.after", err);
+    *ret_size = f.size;
+    return 0;
 }
 
 static const struct layer_wish no_wish;

@@ -29,7 +29,8 @@ struct loader {
     const struct load_options *opts;
     struct lease *lease;
     struct map *members; /* by cleaned name */
-    uint64_t small;      /* bytes of all documents */
+    uint64_t small;      /* bytes of all documents and names */
+    unsigned manifests;  /* looked at so far; one may be named many times */
 };
 
 /* An image of the archive, checked: its config names the layers that its manifest names. */

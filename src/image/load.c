@@ -28,7 +28,8 @@
 
 #define TAR_FAILED "Error processing tar file(exit status 1)" /* Docker's words */
 #define MEMBERS_MAX 100000
-#define SMALL_TOTAL_MAX (256u << 20)
+#define SMALL_TOTAL_MAX (64u << 20)
+#define NAME_COPIES 4             /* of a member's name, and its parts */
 #define REPORT_EVERY (512u << 10) /* bytes between two calls of progress() */
 
 /* ---- members ---- */
@@ -187,13 +188,23 @@ static int read_layer(struct loader *l, struct source *s, const struct tar_entry
     return r < 0 ? r : 0;
 }
 
+/* Everything that is kept in memory counts. */
+static int count_small(struct loader *l, uint64_t n, struct err *err)
+{
+    l->small += n;
+    return l->small <= SMALL_TOTAL_MAX
+               ? 0
+               : err_as(err, ERR_INVALID, E2BIG, "the archive's documents are larger than %u bytes",
+                        SMALL_TOTAL_MAX);
+}
+
 static int read_small(struct loader *l, struct source *s, const struct tar_entry *e,
                       struct member *m, struct err *err)
 {
-    l->small += e->size;
-    if (l->small > SMALL_TOTAL_MAX)
-        return err_as(err, ERR_INVALID, E2BIG, "the archive's documents are larger than %u bytes",
-                      SMALL_TOTAL_MAX);
+    int r = count_small(l, e->size, err);
+
+    if (r < 0)
+        return r;
     m->kind = MEMBER_TEXT;
     m->len = e->size;
     m->text = arena_alloc(l->a, e->size + 1);
@@ -240,6 +251,9 @@ static int read_member(struct loader *l, struct tar_reader *tar, const struct ta
 {
     if (map_count(l->members) >= MEMBERS_MAX)
         return err_as(err, ERR_INVALID, E2BIG, "the archive has more than %d members", MEMBERS_MAX);
+    int r = count_small(l, NAME_COPIES * strlen(e->name) + strlen(e->link), err);
+    if (r < 0)
+        return r;
     if (e->type == TAR_SYMLINK || e->type == TAR_HARDLINK) {
         struct member *m = add_member(l, e->name);
         m->kind = e->type == TAR_SYMLINK ? MEMBER_SYMLINK : MEMBER_HARDLINK;

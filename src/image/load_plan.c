@@ -13,6 +13,7 @@
 
 #define LINKS_MAX 8
 #define INDEX_DEPTH 4
+#define MANIFESTS_MAX 4096 /* an index can name the same one again and again */
 #define ANNOTATION_NAME "io.containerd.image.name"
 #define ANNOTATION_REF "org.opencontainers.image.ref.name"
 #define ANNOTATION_ATTESTATION "vnd.docker.reference.type"
@@ -91,10 +92,18 @@ static int find_layer(struct loader *l, const char *name, const struct member **
 
 /* ---- images ---- */
 
-static int decode_config(struct loader *l, const struct member *m, struct oci_image *ret,
+static int one_more(struct loader *l, struct err *err)
+{
+    return l->manifests++ < MANIFESTS_MAX
+               ? 0
+               : err_as(err, ERR_INVALID, E2BIG, "the archive names more than %d images",
+                        MANIFESTS_MAX);
+}
+
+static int decode_config(const struct member *m, struct arena *a, struct oci_image *ret,
                          struct err *err)
 {
-    int r = json_decode(&oci_image_type, m->text, m->len, l->a, ret, JSON_NOCASE, err);
+    int r = json_decode(&oci_image_type, m->text, m->len, a, ret, JSON_NOCASE, err);
 
     if (r < 0)
         return err_wrap(err, r, "invalid image config");
@@ -133,12 +142,15 @@ static int check_layer(const struct oci_image *img, size_t i, const struct membe
 static int plan_archive_image(struct loader *l, const struct archive_image *ai,
                               struct load_plan *plan, struct err *err)
 {
+    auto_arena struct arena a = ARENA_INIT;
     struct oci_image img = {0};
     const struct member *config = NULL, *layer = NULL;
-    int r = find_text(l, ai->config, &config, err);
+    int r = one_more(l, err);
 
     if (r >= 0)
-        r = decode_config(l, config, &img, err);
+        r = find_text(l, ai->config, &config, err);
+    if (r >= 0)
+        r = decode_config(config, &a, &img, err);
     if (r >= 0)
         r = check_count(&img, ai->layers.n, err);
     for (size_t i = 0; r >= 0 && i < ai->layers.n; i++) {
@@ -233,6 +245,7 @@ static bool any_compressed(const struct oci_manifest *man, const struct oci_imag
 static int plan_manifest(struct loader *l, const struct member *doc, const struct oci_manifest *man,
                          const char *ref, struct load_plan *plan, struct err *err)
 {
+    auto_arena struct arena a = ARENA_INIT;
     struct oci_image img = {0};
     const struct member *config = NULL;
     int r = 0;
@@ -241,7 +254,7 @@ static int plan_manifest(struct loader *l, const struct member *doc, const struc
         return err_as(err, ERR_INVALID, EBADMSG, "invalid manifest: it has no config");
     r = find_blob(l, man->config, &config, err);
     if (r >= 0)
-        r = decode_config(l, config, &img, err);
+        r = decode_config(config, &a, &img, err);
     if (r >= 0)
         r = check_count(&img, man->layers.n, err);
     for (size_t i = 0; r >= 0 && i < man->layers.n; i++)
@@ -292,8 +305,10 @@ static int plan_descriptor(struct loader *l, const struct oci_descriptor *d, con
     struct oci_manifest man = {0};
     const struct member *m = NULL;
     const char *name = name_of(d);
-    int r = find_blob(l, d, &m, err);
+    int r = one_more(l, err);
 
+    if (r >= 0)
+        r = find_blob(l, d, &m, err);
     if (r >= 0)
         r = json_decode(&oci_manifest_type, m->text, m->len, l->a, &man, 0, err);
     if (r < 0)

@@ -91,9 +91,12 @@ def image_id(tags, layers, settings=None, **top):
     return "sha256:" + hashlib.sha256(conf).hexdigest()
 
 
-def oci_archive(ref, layers, settings=None, compress="gzip"):
-    """An OCI image layout as a tar, layers plain, gzip or zstd."""
-    blobs = {}
+def oci_archive(ref, layers, settings=None, compress="gzip", blobs=None):
+    """An OCI image layout as a tar, layers plain, gzip or zstd.
+
+    @blobs: the layers as they are to be in it, instead
+    """
+    ready, blobs = blobs, {}
 
     def blob(data, media_type):
         digest = hashlib.sha256(data).hexdigest()
@@ -106,8 +109,8 @@ def oci_archive(ref, layers, settings=None, compress="gzip"):
         "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
         "config": blob(json.dumps(config(layers, settings)).encode(),
                        "application/vnd.oci.image.config.v1+json"),
-        "layers": [blob(squeeze(x), "application/vnd.oci.image.layer.v1.tar" + suffix)
-                   for x in layers]}
+        "layers": [blob(x, "application/vnd.oci.image.layer.v1.tar" + suffix)
+                   for x in ready or map(squeeze, layers)]}
     top = blob(json.dumps(manifest).encode(), manifest["mediaType"])
     top["annotations"] = {"io.containerd.image.name": "docker.io/library/" + ref,
                           "org.opencontainers.image.ref.name": ref.split(":")[1]}
@@ -127,6 +130,14 @@ def oci_archive(ref, layers, settings=None, compress="gzip"):
 def zstd(data):
     return subprocess.run(["zstd", "-c", "-q"], input=data, capture_output=True,
                           check=True).stdout
+
+
+def unzstd(data):
+    """Raises ValueError when it is damaged."""
+    done = subprocess.run(["zstd", "-d", "-c", "-q"], input=data, capture_output=True)
+    if done.returncode:
+        raise ValueError(done.stderr)
+    return done.stdout
 
 
 _cache = {}

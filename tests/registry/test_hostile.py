@@ -303,6 +303,8 @@ D = "sha256:" + "a" * 64
                                                 "digest": D, "size": 1}, "layers": [],
                  "manifests": []}).encode(), registry.OCI + "manifest.v1+json",
      "a manifest and an index at once"),
+    (b'{"schemaVersion":2,"config":null,"layers":[null]}', registry.OCI + "manifest.v1+json",
+     "invalid manifest: .*missing"),
     (json.dumps({"schemaVersion": 1, "name": "x", "fsLayers": []}).encode(),
      registry.DOCKER + "distribution.manifest.v1+prettyjws", "schema version 1"),
     (json.dumps({"schemaVersion": 2, "mediaType": registry.OCI + "index.v1+json",

@@ -1,0 +1,62 @@
+/* The state of an unpacking, and what its files have in common. */
+#pragma once
+
+#include "archive/unpack.h"
+#include "base/arena.h"
+
+/* A directory that is held open: its name in the archive, and its path without links. */
+struct parent {
+    char *name; /* NULL: none */
+    char *path;
+    int fd;
+    struct timespec mtime; /* as it was found: given back when it is left */
+};
+
+struct unpacker {
+    int root_fd;
+    struct tar_reader *tar;
+    const struct unpack_options *opts;
+    bool root; /* may change owners */
+    struct parent parent, link_parent;
+    struct arena scratch; /* of one entry */
+    uint64_t size;
+};
+
+static inline const struct unpack_watch *unpack_watch_of(const struct unpacker *u)
+{
+    return u->opts->watch;
+}
+
+/* unpack_parent.c */
+/** unpack_clean() - like Go's path.Clean(), in the arena: no "." and "..", no double slashes, no
+ * slash at either end; the root is "". NULL when ".." leads out. */
+char *unpack_clean(struct arena *a, const char *name);
+/** unpack_join() - @dir "" is the root. */
+char *unpack_join(struct arena *a, const char *dir, const char *name);
+/** unpack_open_parent() - @p becomes the directory @name; @make: something is to be made
+ * in it, and so are it and those above it if they are missing. */
+int unpack_open_parent(struct unpacker *u, struct parent *p, const char *name, bool make,
+                       struct err *err) MUST;
+/** unpack_leave_parent() - close it, with the time it had. */
+int unpack_leave_parent(struct parent *p, struct err *err) MUST;
+/** unpack_drop_parent() - the same when nothing matters any more. */
+void unpack_drop_parent(struct parent *p);
+/** unpack_clear_way() - remove @base in the parent, with all that is below it. */
+int unpack_clear_way(struct unpacker *u, const char *base, struct err *err) MUST;
+
+/* unpack_attr.c */
+/** unpack_set_attributes() - owner, xattrs, mode and time of a descriptor that was opened for
+ * reading or writing. */
+int unpack_set_attributes(struct unpacker *u, int fd, const struct tar_entry *e,
+                          struct err *err) MUST;
+/** unpack_set_attributes_at() - of what cannot be opened: links, devices, pipes. */
+int unpack_set_attributes_at(struct unpacker *u, const char *base, const struct tar_entry *e,
+                             struct err *err) MUST;
+
+/* unpack_whiteout.c */
+/** unpack_whiteout() - Return: 1 it was one; 0 it is an ordinary name; -errno. */
+int unpack_whiteout(struct unpacker *u, const char *base, struct err *err) MUST;
+/** unpack_set_opaque() - nothing of the layers below shows in this directory. */
+int unpack_set_opaque(int fd, struct err *err) MUST;
+/** unpack_is_aufs() - metadata of aufs, which mean nothing: @name is cleaned. */
+bool unpack_is_aufs(const struct unpacker *u, const char *name);
