@@ -265,7 +265,7 @@ static int plan_manifest(struct loader *l, const struct member *doc, const struc
     if (any_compressed(man, &img)) {
         p.manifest = doc;
         p.man = *man;
-        p.diff_ids = img.rootfs.diff_ids;
+        p.diff_ids = strv_clone(l->a, &img.rootfs.diff_ids);
     }
     if (ref)
         strv_push(l->a, &p.refs, ref);
