@@ -366,7 +366,8 @@ static void note(struct firewall *f, const struct buf *elements, const char *ver
     }
 }
 
-/* @nets: bridges come or go, which the host's chains hear of, too. */
+/* @nets: bridges come or go, which the host's chains hear of, too. Who has flushed the table has not
+ * told us yet: then the whole of it is compared. */
 static int change(struct firewall *f, const char *verb, const struct buf *elements, bool nets,
                   const char *what, struct err *err)
 {
@@ -377,8 +378,13 @@ static int change(struct firewall *f, const char *verb, const struct buf *elemen
         return 0;
     (void)pthread_mutex_lock(&f->lock);
     note(f, elements, verb, &text);
-    if (f->synced)
-        r = fw_run(f, text.data, what, err);
+    if (f->synced && (r = fw_run(f, text.data, what, err)) < 0) {
+        struct err again = {0};
+        if (sync_locked(f, &again) >= 0) {
+            err_clear(err);
+            r = 0;
+        }
+    }
     if (r < 0 && strcmp(verb, "add") == 0) /* what could not be added is not wanted either */
         note(f, elements, "delete", &undo);
     if (r >= 0 && f->synced && nets)
