@@ -23,9 +23,14 @@ static void put_escape(struct buf *out, unsigned char c)
     buf_put(out, six, 6);
 }
 
+/* A look at a table per byte: output of containers goes through here. */
 static bool plain(unsigned char c)
 {
-    return c >= 0x20 && c < 0x80 && c != '"' && c != '\\' && c != '<' && c != '>' && c != '&';
+    static const bool special[256] = {[0x00 ... 0x1f] = true, ['"'] = true, ['\\'] = true,
+                                      ['<'] = true,           ['>'] = true, ['&'] = true,
+                                      [0x80 ... 0xff] = true};
+
+    return !special[c];
 }
 
 /* One multi-byte sequence. U+2028 and U+2029 are escaped as Go does; a bad byte is U+FFFD. */

@@ -2,6 +2,7 @@
 #include "base/err.h"
 
 #include <errno.h>
+#include <time.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <sys/socket.h>
@@ -130,6 +131,25 @@ TEST(times_print_and_parse)
     CHECK_INT(duration_parse("5", &t), -EINVAL);
     CHECK_STR(duration_human(90 * NS_PER_S, out), "About a minute");
     CHECK_STR(duration_human(3 * 3600 * NS_PER_S, out), "3 hours");
+}
+
+TEST(dates_are_those_of_the_c_library)
+{
+    char ours[TIME_TEXT], theirs[TIME_TEXT];
+
+    /* Steps that are no multiple of a day, over all years of four digits. */
+    for (int64_t t = -62135596799; t < 253402300799; t += 86400 * 11 + 12345) {
+        struct tm tm;
+        time_t c = (time_t)t;
+        if (t > INT64_MAX / NS_PER_S || t < INT64_MIN / NS_PER_S)
+            continue; /* nanoseconds reach from 1677 to 2262 */
+        (void)gmtime_r(&c, &tm);
+        (void)strftime(theirs, sizeof(theirs), "%Y-%m-%dT%H:%M:%S.000000007Z", &tm);
+        CHECK_STR(time_rfc3339_fixed(t * NS_PER_S + 7, ours), theirs);
+    }
+    CHECK_STR(time_rfc3339_fixed(951782399 * NS_PER_S, ours), "2000-02-28T23:59:59.000000000Z");
+    CHECK_STR(time_rfc3339_fixed(951868799 * NS_PER_S, ours), "2000-02-29T23:59:59.000000000Z");
+    CHECK_STR(time_rfc3339_fixed(-1, ours), "1969-12-31T23:59:59.999999999Z");
 }
 
 TEST(ids_are_never_numbers)

@@ -27,19 +27,56 @@ int64_t mono_ns(void)
     return clock_ns(CLOCK_MONOTONIC);
 }
 
+static char *put_digits(char *out, int64_t v, int digits)
+{
+    for (int i = digits; i-- > 0; v /= 10)
+        out[i] = (char)('0' + v % 10);
+    return out + digits;
+}
+
+/* Days since the epoch to a date, in the calendar whose years begin with March: leap days are then
+ * at the end of a year, and months have lengths that a formula gives. */
+static char *put_date(char *out, int64_t days)
+{
+    int64_t z = days + 719468; /* since 0000-03-01 */
+    int64_t era = (z >= 0 ? z : z - 146096) / 146097, day = z - era * 146097;
+    int64_t year = (day - day / 1460 + day / 36524 - day / 146096) / 365;
+    int64_t of_year = day - (365 * year + year / 4 - year / 100);
+    int64_t month = (5 * of_year + 2) / 153;
+
+    year += era * 400 + (month >= 10);
+    out = put_digits(out, year % 10000, 4);
+    *out++ = '-';
+    out = put_digits(out, month < 10 ? month + 3 : month - 9, 2);
+    *out++ = '-';
+    return put_digits(out, of_year - (153 * month + 2) / 5 + 1, 2);
+}
+
+/* By hand, since every line of a log has one: gmtime_r() and snprintf() take longer than all the
+ * rest of such a line. */
 char *time_rfc3339_fixed(int64_t t, char *out)
 {
     int64_t s = t / NS_PER_S, ns = t % NS_PER_S;
-    struct tm tm;
 
     if (ns < 0) {
         ns += NS_PER_S;
         s--;
     }
-    (void)gmtime_r(&s, &tm);
-    (void)snprintf(out, TIME_TEXT, "%04d-%02d-%02dT%02d:%02d:%02d.%09" PRId64 "Z",
-                   (tm.tm_year + 1900) % 10000, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min,
-                   tm.tm_sec, ns);
+    int64_t days = s / 86400, of_day = s % 86400;
+    if (of_day < 0) {
+        of_day += 86400;
+        days--;
+    }
+    char *p = put_date(out, days);
+    *p++ = 'T';
+    p = put_digits(p, of_day / 3600, 2);
+    *p++ = ':';
+    p = put_digits(p, of_day / 60 % 60, 2);
+    *p++ = ':';
+    p = put_digits(p, of_day % 60, 2);
+    *p++ = '.';
+    p = put_digits(p, ns, 9);
+    memcpy(p, "Z", 2);
     return out;
 }
 
