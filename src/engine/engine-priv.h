@@ -219,6 +219,9 @@ struct strv ctr_environment(const struct container *c, bool tty, const struct st
 /** ctr_security_flag() - a --security-opt that is on or off: "name", "name=true", "name=false".
  * Return: 1, 0, @otherwise when it is not given; -EINVAL. */
 int ctr_security_flag(const struct host_config *host, const char *name, bool otherwise);
+/** ctr_make_bind_sources() - as Docker: a start makes directories that "-v" names and that are not
+ * there. */
+int ctr_make_bind_sources(const struct container *c, struct err *err) MUST;
 int ctr_mounts(struct container *c, struct arena *a, struct oci_spec *spec, struct err *err) MUST;
 void ctr_mount_points(struct container *c, struct arena *a, struct container_inspect *ret);
 int ctr_check_binds(const struct host_config *host, struct err *err) MUST;

@@ -196,6 +196,24 @@ int ctr_check_binds(const struct host_config *host, struct err *err)
 
 /* ---- to the runtime ---- */
 
+int ctr_make_bind_sources(const struct container *c, struct err *err)
+{
+    auto_arena struct arena a = ARENA_INIT;
+    struct binds binds = {0};
+    int r = binds_collect(c->host, &a, &binds, err);
+
+    for (size_t i = 0; r >= 0 && i < binds.n; i++) {
+        const struct bind *b = &binds.v[i];
+        struct stat st;
+        if (b->volume || !b->create || stat(b->source, &st) == 0)
+            continue;
+        r = mkdir_p_at(AT_FDCWD, b->source, 0755, err);
+        if (r < 0)
+            return err_wrap(err, r, "create bind source");
+    }
+    return r;
+}
+
 static int mount_binds(struct container *c, struct arena *a, struct oci_spec *spec, struct err *err)
 {
     struct binds binds = {0};
@@ -203,14 +221,8 @@ static int mount_binds(struct container *c, struct arena *a, struct oci_spec *sp
 
     for (size_t i = 0; r >= 0 && i < binds.n; i++) {
         const struct bind *b = &binds.v[i];
-        struct stat st;
         if (b->volume)
             continue;
-        if (b->create && stat(b->source, &st) < 0) { /* as Docker: -v makes a missing directory */
-            r = mkdir_p_at(AT_FDCWD, b->source, 0755, err);
-            if (r < 0)
-                return err_wrap(err, r, "create bind source");
-        }
         (void)add(a, spec, b->target, "bind", b->source,
                   arena_printf(a, "%s,%s%s", b->non_recursive ? "bind" : "rbind", b->propagation,
                                b->rro  ? ",rro"

@@ -245,6 +245,8 @@ static int fill_plan(struct container *c, struct arena *a, struct shim_plan *pla
     if (r >= 0)
         r = ctr_volumes_make(c, false, err);
     if (r >= 0)
+        r = ctr_make_bind_sources(c, err);
+    if (r >= 0)
         r = links_running(c, err);
     if (r >= 0)
         r = ctr_net_join(c, a, plan, err);

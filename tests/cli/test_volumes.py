@@ -259,3 +259,16 @@ def test_exec_makes_no_directories(cli, box, tmp_path):
     assert cli.ok("exec", c, "echo", "fine") == "fine"
     assert not gone.exists()
     cli.ok("kill", c)
+
+
+def test_looking_makes_no_directories(cli, box, tmp_path):
+    """Only a start makes the directories that -v names: diff, cp and commit leave the host alone."""
+    host, name = tmp_path / "gone", box()
+    cli.ok("create", "--name", name, "-v", "%s:/data" % host, "busybox", "true")
+    cli.ok("diff", name)
+    cli("cp", "%s:/etc/passwd" % name, str(tmp_path / "passwd"))
+    image = cli.ok("commit", name)
+    cli.ok("rmi", image)
+    assert not host.exists()
+    cli.ok("start", "-a", name)
+    assert host.is_dir()
