@@ -204,7 +204,9 @@ def test_prune_counts_what_it_frees(other_daemon, plain, name):
     assert d.api.delete("/images/cleat/hello:latest").status == 200
     assert not error_of(pull(d, "%s/%s" % (plain.host, name)))
     assert d.api.get("/images/%s/%s/json" % (plain.host, name)).json["Size"] == 200000
+    status = dict(d.api.get("/info").json["DriverStatus"])
     freed = d.api.post("/images/prune", filters='{"dangling": ["false"]}').json["SpaceReclaimed"]
+    assert status["Image Blobs"] == "keep: 1 (%.4gMB)" % (len(gz(parts[0])) / 1e6)
     assert 200000 + len(gz(parts[0])) < freed < 210000 + len(gz(parts[0]))
     assert not os.listdir(os.path.join(d.data_root, "image", "blobs", "sha256"))
 
@@ -290,6 +292,7 @@ def test_drop(other_daemon, plain, second, name):
     d.args = ["--config-file", conf]
     d.start()
     assert not kept(d, blob)
+    assert ["Image Blobs", "drop"] in d.api.get("/info").json["DriverStatus"]
     assert not error_of(pull(d, ref)) and not kept(d, blob)
     there = "%s/%s-drop" % (second.host, name)
     d.api.post("/images/%s/tag" % ref, repo=there, tag="latest")
