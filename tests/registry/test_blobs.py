@@ -264,6 +264,36 @@ def test_load_and_push(daemon, second, cli, name, make, compress):
     cli.ok("rmi", "-f", daemon.api.ok("GET", "/images/%s:1/json" % name)["Id"])
 
 
+def test_xz_is_compressed_anew(daemon, second, cleat_only, name):
+    """An archive may have it, a registry's clients need not read it."""
+    import lzma
+    part = images.layer(("own/" + name, os.urandom(50000), {}))
+    archive = io.BytesIO(images.oci_archive(name + ":1", [part], compress="gzip"))
+    with tarfile.open(fileobj=archive) as tar:
+        docs = {m.name: tar.extractfile(m).read() for m in tar if m.isfile()}
+    index = json.loads(docs["index.json"])
+    doc = json.loads(docs["blobs/sha256/" + index["manifests"][0]["digest"][7:]])
+    blob = lzma.compress(part)
+    doc["layers"] = [registry.descriptor(blob, registry.OCI + "layer.v1.tar+xz")]
+    text = json.dumps(doc).encode()
+    index["manifests"][0].update(digest=sha(text), size=len(text))
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for path, data in {**docs, "index.json": json.dumps(index).encode(),
+                           "blobs/sha256/" + sha(text)[7:]: text,
+                           "blobs/sha256/" + sha(blob)[7:]: blob}.items():
+            images.add(tar, path, data)
+    cleat_only.ok("load", stdin=out.getvalue())
+    assert not kept(daemon, sha(blob))
+    cleat_only.ok("tag", name + ":1", "%s/%s:xz" % (second.host, name))
+    cleat_only.ok("push", "%s/%s:xz" % (second.host, name))
+    _, doc = second.manifest(name, "xz")
+    desc, = doc["layers"]
+    assert desc["mediaType"] == registry.DOCKER + "image.rootfs.diff.tar.gzip"
+    _, _, data = second.call("GET", "/v2/%s/blobs/%s" % (name, desc["digest"]))
+    assert gzip.decompress(data) == part
+
+
 def test_a_manifest_of_plain_tars_is_not_pushed(daemon, second, cli, name):
     """What "save" wrote is compressed on its way to a registry, as ever."""
     archive = images.oci_archive(name + ":1", layers(name), compress="")
