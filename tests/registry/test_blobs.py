@@ -470,6 +470,22 @@ def test_what_is_here_need_not_be_true(daemon, breaks, name, how):
         assert f.read() == breaks.blobs[breaks.big]
 
 
+def test_the_rest_from_a_real_registry(daemon, plain, name):
+    """Debian's registry, and the first half of a blob that is here already."""
+    part = random_layer(name, 1 << 20)
+    plain.put_image(name, "latest", [part])
+    blob = gz(part)
+    path = os.path.join(daemon.data_root, "image", "blobs", "ingest", "part-" + sha(blob)[7:])
+    with open(path, "wb") as f:
+        f.write(blob[:len(blob) // 2])
+    ref = "%s/%s" % (plain.host, name)
+    assert not error_of(pull(daemon, ref))
+    assert content(daemon, ref, part) == part
+    with open(blob_path(daemon, sha(blob)), "rb") as f:
+        assert f.read() == blob
+    assert not os.path.exists(path)
+
+
 def test_an_old_part_goes(daemon, plain, breaks, name):
     """After a day, with whatever is pulled next."""
     assert error_of(pull(daemon, "%s/%s" % (breaks.host, name)))
