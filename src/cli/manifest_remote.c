@@ -227,6 +227,8 @@ int remote_copy(struct cli *cli, struct dist_session *s, const struct listed_man
                                 .len = raw.len,
                                 .media_type = m->descriptor.media_type};
     sha256_of(doc.text, doc.len, doc.digest);
+    if (!str_eq(doc.digest, m->descriptor.digest))
+        return err_invalid(err, "manifest %s is damaged", m->ref);
     r = decode_image(cli, &doc, &image, err);
     if (r >= 0)
         r = copy_blob(s, image.config, &from, to, err);

@@ -13,6 +13,7 @@
 #include "base/auto.h"
 #include "base/io.h"
 #include "base/time.h"
+#include "store/layer_blobs.h"
 #include "store/layers.h"
 #include "wire/version.h"
 
@@ -153,11 +154,31 @@ static int64_t fds_now(void)
     return n > 3 ? n - 3 : 0; /* ".", "..", and the directory itself */
 }
 
+static void add_status(struct arena *a, struct system_info *ret, const char *what, const char *how)
+{
+    struct strv pair = {0};
+
+    strv_push(a, &pair, what);
+    strv_push(a, &pair, how);
+    arena_push(a, ret->driver_status) = pair;
+}
+
+/* The second form of layers, which is in no image's size. */
+static void put_blobs(struct engine *e, struct arena *a, struct system_info *ret)
+{
+    int64_t n = 0, size_b = 0;
+
+    if (!image_store_keeps_blobs(e->images) || layer_blobs_kept(e->images, &n, &size_b, NULL) < 0)
+        add_status(a, ret, "Image Blobs", e->conf->image_blobs);
+    else
+        add_status(a, ret, "Image Blobs",
+                   arena_printf(a, "keep: %lld (%.4gMB)", (long long)n, (double)size_b / 1e6));
+}
+
 void engine_info(struct engine *e, struct arena *a, struct system_info *ret)
 {
     struct image_rows rows = {0};
     char when[TIME_TEXT];
-    struct strv pair = {0};
 
     *ret = (struct system_info){.id = arena_strdup(a, e->id),
                                 .driver = arena_strdup(a, "overlay2"),
@@ -167,9 +188,8 @@ void engine_info(struct engine *e, struct arena *a, struct system_info *ret)
     count_containers(e, ret);
     if (image_rows_all(e->images, a, &rows, NULL) >= 0)
         ret->images = (int64_t)rows.n;
-    strv_push(a, &pair, "Backing Filesystem");
-    strv_push(a, &pair, "overlay, detached mounts");
-    arena_push(a, ret->driver_status) = pair;
+    add_status(a, ret, "Backing Filesystem", "overlay, detached mounts");
+    put_blobs(e, a, ret);
     put_machine(e, a, ret);
     put_features(e, a, ret);
     ret->nfd = fds_now();

@@ -9,6 +9,7 @@
 
 #include "image/load-priv.h"
 #include "image/manifest.h"
+#include "image/remote.h"
 #include "image/store.h"
 
 #define LINKS_MAX 8
@@ -241,6 +242,18 @@ static bool any_compressed(const struct oci_manifest *man, const struct oci_imag
     return false;
 }
 
+/* Would it be taken from a registry? Archives are allowed more: layers without a type, or of xz. */
+static bool may_be_pushed(struct loader *l, const struct member *doc, struct oci_manifest *ret)
+{
+    struct dist_manifest m = {.text = doc->text, .len = doc->len, .media_type = ""};
+    struct remote_manifest checked;
+
+    if (remote_manifest_check(&m, l->a, &checked, NULL) < 0 || checked.index)
+        return false;
+    *ret = checked.man;
+    return true;
+}
+
 /* @doc: the bytes of @man */
 static int plan_manifest(struct loader *l, const struct member *doc, const struct oci_manifest *man,
                          const char *ref, struct load_plan *plan, struct err *err)
@@ -262,9 +275,8 @@ static int plan_manifest(struct loader *l, const struct member *doc, const struc
     if (r < 0)
         return r;
     struct planned_image p = {.config = config->text, .config_len = config->len};
-    if (any_compressed(man, &img)) {
+    if (any_compressed(man, &img) && may_be_pushed(l, doc, &p.man)) {
         p.manifest = doc;
-        p.man = *man;
         p.diff_ids = strv_clone(l->a, &img.rootfs.diff_ids);
     }
     if (ref)

@@ -225,7 +225,8 @@ static struct parcel choose(struct layer_job *j, const struct layer_blobs *known
     for (size_t i = 0; i < known->n; i++) {
         const struct layer_blob *b = &known->v[i];
         if (b->kept && have_bytes(j, b->blob))
-            return (struct parcel){b->blob, b->media_type, b->size, true};
+            return (struct parcel){b->blob, str_or(b->media_type, MEDIA_OCI_LAYER "+gzip"), b->size,
+                                   true};
     }
     return (struct parcel){NULL, MEDIA_OCI_LAYER "+gzip", tar_size, true};
 }

@@ -240,7 +240,7 @@ int blob_part_clear(struct blob_part *p, struct err *err)
 {
     if (ftruncate(p->fd, 0) < 0 || lseek(p->fd, 0, SEEK_SET) < 0)
         return err_sys(err, "empty a part of blob %s", p->digest);
-    p->had = p->at = 0;
+    p->had = p->at = p->started = 0;
     return 0;
 }
 

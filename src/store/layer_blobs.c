@@ -99,6 +99,24 @@ int layer_blob_repos(struct image_store *s, const char *blob, struct arena *a, s
     return r;
 }
 
+int layer_blobs_kept(struct image_store *s, int64_t *ret_n, int64_t *ret_size_b, struct err *err)
+{
+    int r = db_begin(s->db, err);
+    if (r < 0)
+        return r;
+    auto_tx struct db *tx = s->db;
+    auto_stmt struct sqlite3_stmt *st = NULL;
+    r = db_query(s->db, "SELECT count(*), coalesce(sum(size), 0) FROM layer_blob WHERE kept = 1",
+                 NULL, &st, err);
+    if (r >= 0)
+        r = db_step(s->db, st, err);
+    if (r <= 0)
+        return r;
+    *ret_n = db_col_i64(st, 0);
+    *ret_size_b = db_col_i64(st, 1);
+    return 0;
+}
+
 static int change(struct image_store *s, const char *sql, const struct db_arg *args,
                   struct err *err)
 {

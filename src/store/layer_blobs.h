@@ -48,6 +48,9 @@ int layer_blob_repos(struct image_store *s, const char *blob, struct arena *a, s
 /** layer_blob_moved() - it is not (or no longer) at @repo. */
 int layer_blob_moved(struct image_store *s, const char *blob, const char *repo,
                      struct err *err) MUST;
+/** layer_blobs_kept() - how many are files here, and their bytes together. */
+int layer_blobs_kept(struct image_store *s, int64_t *ret_n, int64_t *ret_size_b,
+                     struct err *err) MUST;
 /** manifest_blobs_set() - which blobs a manifest names: they are kept as long as an image or a name
  * has that manifest. */
 int manifest_blobs_set(struct image_store *s, const char *manifest, const struct strv *blobs,

@@ -334,7 +334,8 @@ static char *add_kept(struct fix *f, const char *text, struct lease *l)
     struct strv blobs = {0};
 
     CHECK_OK(blob_put(f->s, text, strlen(text), l, digest, &e));
-    struct layer_blob b = {.blob = digest, .diff_id = S(L), .media_type = S("tar"), .kept = true};
+    struct layer_blob b = {
+        .blob = digest, .diff_id = S(L), .media_type = S("tar"), .size = 2, .kept = true};
     CHECK_OK(layer_blob_set(f->s, &b, NULL, 0, &e));
     strv_push(&f->a, &blobs, digest);
     CHECK_OK(manifest_blobs_set(f->s, text, &blobs, &e));
@@ -349,6 +350,7 @@ TEST(kept_blobs_stay_as_long_as_a_name_came_by_them)
     struct lease *l = lease_new(f.s);
     struct image_row a = an_image(&f, A), got;
     struct layer_blob b;
+    int64_t n = 0, size = 0;
 
     CHECK_OK(image_store_keep_blobs(f.s, true, &e));
     add_layer(&f, L, l, 0);
@@ -365,6 +367,9 @@ TEST(kept_blobs_stay_as_long_as_a_name_came_by_them)
     lease_free(l);
     reopen(&f);
     CHECK(blob_exists(f.s, one) && blob_exists(f.s, two));
+    CHECK_OK(layer_blobs_kept(f.s, &n, &size, &e));
+    CHECK_INT(n, 2);
+    CHECK_INT(size, 4);
     CHECK_INT(image_tag_delete(f.s, "x:2", &e), 0);
     CHECK_OK(store_gc(f.s, NULL, NULL, &e));
     CHECK(blob_exists(f.s, one) && !blob_exists(f.s, two));

@@ -204,7 +204,9 @@ def test_prune_counts_what_it_frees(other_daemon, plain, name):
     assert d.api.delete("/images/cleat/hello:latest").status == 200
     assert not error_of(pull(d, "%s/%s" % (plain.host, name)))
     assert d.api.get("/images/%s/%s/json" % (plain.host, name)).json["Size"] == 200000
+    status = dict(d.api.get("/info").json["DriverStatus"])
     freed = d.api.post("/images/prune", filters='{"dangling": ["false"]}').json["SpaceReclaimed"]
+    assert status["Image Blobs"] == "keep: 1 (%.4gMB)" % (len(gz(parts[0])) / 1e6)
     assert 200000 + len(gz(parts[0])) < freed < 210000 + len(gz(parts[0]))
     assert not os.listdir(os.path.join(d.data_root, "image", "blobs", "sha256"))
 
@@ -262,6 +264,36 @@ def test_load_and_push(daemon, second, cli, name, make, compress):
     cli.ok("rmi", "-f", daemon.api.ok("GET", "/images/%s:1/json" % name)["Id"])
 
 
+def test_xz_is_compressed_anew(daemon, second, cleat_only, name):
+    """An archive may have it, a registry's clients need not read it."""
+    import lzma
+    part = images.layer(("own/" + name, os.urandom(50000), {}))
+    archive = io.BytesIO(images.oci_archive(name + ":1", [part], compress="gzip"))
+    with tarfile.open(fileobj=archive) as tar:
+        docs = {m.name: tar.extractfile(m).read() for m in tar if m.isfile()}
+    index = json.loads(docs["index.json"])
+    doc = json.loads(docs["blobs/sha256/" + index["manifests"][0]["digest"][7:]])
+    blob = lzma.compress(part)
+    doc["layers"] = [registry.descriptor(blob, registry.OCI + "layer.v1.tar+xz")]
+    text = json.dumps(doc).encode()
+    index["manifests"][0].update(digest=sha(text), size=len(text))
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for path, data in {**docs, "index.json": json.dumps(index).encode(),
+                           "blobs/sha256/" + sha(text)[7:]: text,
+                           "blobs/sha256/" + sha(blob)[7:]: blob}.items():
+            images.add(tar, path, data)
+    cleat_only.ok("load", stdin=out.getvalue())
+    assert not kept(daemon, sha(blob))
+    cleat_only.ok("tag", name + ":1", "%s/%s:xz" % (second.host, name))
+    cleat_only.ok("push", "%s/%s:xz" % (second.host, name))
+    _, doc = second.manifest(name, "xz")
+    desc, = doc["layers"]
+    assert desc["mediaType"] == registry.DOCKER + "image.rootfs.diff.tar.gzip"
+    _, _, data = second.call("GET", "/v2/%s/blobs/%s" % (name, desc["digest"]))
+    assert gzip.decompress(data) == part
+
+
 def test_a_manifest_of_plain_tars_is_not_pushed(daemon, second, cli, name):
     """What "save" wrote is compressed on its way to a registry, as ever."""
     archive = images.oci_archive(name + ":1", layers(name), compress="")
@@ -290,6 +322,7 @@ def test_drop(other_daemon, plain, second, name):
     d.args = ["--config-file", conf]
     d.start()
     assert not kept(d, blob)
+    assert ["Image Blobs", "drop"] in d.api.get("/info").json["DriverStatus"]
     assert not error_of(pull(d, ref)) and not kept(d, blob)
     there = "%s/%s-drop" % (second.host, name)
     d.api.post("/images/%s/tag" % ref, repo=there, tag="latest")
@@ -435,6 +468,22 @@ def test_what_is_here_need_not_be_true(daemon, breaks, name, how):
     assert content(daemon, ref, breaks.part) == breaks.part
     with open(blob_path(daemon, breaks.big), "rb") as f:
         assert f.read() == breaks.blobs[breaks.big]
+
+
+def test_the_rest_from_a_real_registry(daemon, plain, name):
+    """Debian's registry, and the first half of a blob that is here already."""
+    part = random_layer(name, 1 << 20)
+    plain.put_image(name, "latest", [part])
+    blob = gz(part)
+    path = os.path.join(daemon.data_root, "image", "blobs", "ingest", "part-" + sha(blob)[7:])
+    with open(path, "wb") as f:
+        f.write(blob[:len(blob) // 2])
+    ref = "%s/%s" % (plain.host, name)
+    assert not error_of(pull(daemon, ref))
+    assert content(daemon, ref, part) == part
+    with open(blob_path(daemon, sha(blob)), "rb") as f:
+        assert f.read() == blob
+    assert not os.path.exists(path)
 
 
 def test_an_old_part_goes(daemon, plain, breaks, name):

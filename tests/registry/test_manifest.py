@@ -6,6 +6,7 @@ import pytest
 
 import images
 import registry
+import secure
 from clients import cli_or_skip
 from test_peers import digest_of, skopeo  # noqa: F401
 from test_pull import layers
@@ -192,6 +193,14 @@ def test_a_damaged_local_list(both, plain, pair, name):
         json.dump({**doc, "Raw": "%%%"}, f)
     done = cleat("manifest", "inspect", target, names(pair)[0])
     assert done.returncode == 1 and "is damaged" in done.stderr, done
+    # what would be copied into another repository must be what the list calls it
+    other = "%s/%s-other:1" % (plain.host, name)
+    cleat.ok("manifest", "create", other, names(pair)[0])
+    path = path.replace(folder, other.replace(":", "-").replace("/", "_"))
+    with open(path, "w", encoding="utf-8") as f:
+        json.dump({**doc, "Raw": "e30K"}, f)
+    done = cleat("manifest", "push", other)
+    assert done.returncode == 1 and "is damaged" in done.stderr, done
 
 
 def test_passwords(basic, cli, logged_out, name):  # noqa: F811
@@ -211,3 +220,15 @@ def test_passwords(basic, cli, logged_out, name):  # noqa: F811
     finally:
         os.rename(basic.trust + "/ca.away", basic.trust + "/ca.crt")
     assert basic.back.manifest(name, "list")[0] == digest
+
+
+def test_without_tls(basic, cli, logged_out, name):  # noqa: F811
+    """A host that is not loopback and speaks http: with --insecure only."""
+    del logged_out
+    basic.put_image(name, "latest", layers(name))
+    ref = "%s:%d/%s" % (secure.HOST, basic.back.port, name)
+    done = cli("manifest", "inspect", ref)
+    assert done.returncode == 1, done
+    assert json.loads(cli.ok("manifest", "inspect", LAX, ref))["schemaVersion"] == 2
+    cli.ok("manifest", "create", LAX, ref + ":list", ref)
+    assert cli.ok("manifest", "push", LAX, ref + ":list") == basic.back.manifest(name, "list")[0]
