@@ -205,7 +205,8 @@ void ctr_end_leave(struct container *c, struct ctr_end *end)
     *end = (struct ctr_end){0};
 }
 
-/* "net.ipv4.conf.IFNAME.forwarding=1,...": below net. only, and for this interface. */
+/* "net.ipv4.conf.IFNAME.forwarding=1,...": below net. only, and for this interface. Docker's
+ * command line writes all of its option in small letters. */
 static int put_sysctls(const char *text, const char *ifname, struct shim_net *net, struct arena *a,
                        struct err *err)
 {
@@ -214,13 +215,13 @@ static int put_sysctls(const char *text, const char *ifname, struct shim_net *ne
     for (size_t i = 0; i < list.n; i++) {
         char *key = list.v[i], *val = strchr(key, '=');
         auto_buf struct buf path = BUF_INIT;
-        if (!val || !str_starts(key, "net.") || strpbrk(key, "/") || !strstr(key, ".IFNAME."))
+        if (!val || !str_starts(key, "net.") || strpbrk(key, "/") || !strcasestr(key, ".ifname."))
             return err_invalid(err, "invalid sysctl of an interface: %s", key);
         *val++ = '\0';
         struct strv parts = str_split(a, key, '.');
         for (size_t k = 0; k < parts.n; k++)
             buf_printf(&path, "%s%s", k ? "/" : "",
-                       str_eq(parts.v[k], "IFNAME") ? ifname : parts.v[k]);
+                       strcasecmp(parts.v[k], "IFNAME") == 0 ? ifname : parts.v[k]);
         strmap_set(a, &net->sysctls, path.data, val);
     }
     return 0;
