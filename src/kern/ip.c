@@ -132,15 +132,19 @@ struct ip ip_next_network(const struct ip *net)
 
 int mac_parse(const char *text, uint8_t ret[6])
 {
-    unsigned b[6];
-    int used = 0;
+    static const char digits[] = "0123456789abcdef";
+    uint8_t mac[6] = {0};
 
-    if (strlen(text) != 17 ||
-        sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%n", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5],
-               &used) != 6 ||
-        used != 17)
+    if (strlen(text) != 17)
         return -EINVAL;
-    for (int i = 0; i < 6; i++)
-        ret[i] = (uint8_t)b[i];
+    for (size_t i = 0; i < 17; i++) {
+        char c = text[i] >= 'A' && text[i] <= 'F' ? (char)(text[i] - 'A' + 'a') : text[i];
+        const char *digit = strchr(digits, c);
+        if (i % 3 == 2 ? c != ':' : !digit)
+            return -EINVAL;
+        if (i % 3 < 2)
+            mac[i / 3] = (uint8_t)(mac[i / 3] << 4 | (digit - digits));
+    }
+    memcpy(ret, mac, sizeof(mac));
     return 0;
 }

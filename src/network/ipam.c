@@ -51,15 +51,22 @@ static int check_subnet(const struct ip *subnet, const struct ip *range, struct 
     return 0;
 }
 
-/* Never chosen: the network's own address and, in IPv4, the broadcast address. */
+/* Nobody's: the network's own address and, in IPv4, the broadcast address. */
+static bool is_end(const struct ip_pool *p, const struct ip *ip)
+{
+    uint64_t at = ip_offset(&p->subnet, ip);
+
+    return at == 0 ||
+           (p->subnet.family == AF_INET && at == (UINT64_C(1) << host_bits(&p->subnet)) - 1);
+}
+
 static void reserve_ends(struct ip_pool *p)
 {
-    uint64_t last = (UINT64_C(1) << (host_bits(&p->subnet) & 63)) - 1;
-    uint64_t at = ip_offset(&p->subnet, &p->first);
+    struct ip last = ip_add(&p->first, p->size - 1);
 
-    if (at == 0)
+    if (is_end(p, &p->first))
         set_taken(p, 0);
-    if (p->subnet.family == AF_INET && at + p->size - 1 == last)
+    if (is_end(p, &last))
         set_taken(p, p->size - 1);
 }
 
@@ -128,7 +135,8 @@ int ip_pool_take_this(struct ip_pool *p, const struct ip *want, struct err *err)
     if (!ip_contains(&p->subnet, want))
         return err_invalid(err, "no configured subnet contains IP address %s",
                            ip_format(want, text));
-    if (i < p->size ? is_taken(p, (uint32_t)i) : find_elsewhere(p, want) < p->elsewhere.n)
+    if (i < p->size ? is_taken(p, (uint32_t)i)
+                    : is_end(p, want) || find_elsewhere(p, want) < p->elsewhere.n)
         return err_as(err, ERR_DENIED, EADDRINUSE, "Address already in use");
     if (i < p->size) {
         set_taken(p, (uint32_t)i);
@@ -187,7 +195,7 @@ static bool is_free(const struct ip *candidate, const struct nets *taken)
 
 static bool find_in(const struct ip_block *b, const struct nets *taken, struct ip *ret)
 {
-    struct ip one = b->base;
+    struct ip one = ip_network(&b->base);
     unsigned more = b->size - b->base.prefix;
     uint32_t count = more >= 16 ? SUBNETS_MAX : UINT32_C(1) << more;
 

@@ -102,24 +102,6 @@ static int bind_port(const struct publish *p, uint16_t port)
     return take_fd(&fd);
 }
 
-/* @v and the twins behind it, at one port. Return: 0, or -errno with *ret_bad the one at fault. */
-static int bind_group(struct publish *v, size_t n, uint16_t port, const struct publish **ret_bad)
-{
-    for (size_t i = 0; i < n; i++) {
-        int fd = bind_port(&v[i], port);
-        if (fd < 0 && fd != -ENOTSUP) {
-            *ret_bad = &v[i];
-            while (i-- > 0)
-                close_fd(&v[i].reserved);
-            return fd;
-        }
-        v[i].reserved = fd == -ENOTSUP ? -1 : fd;
-    }
-    for (size_t i = 0; i < n; i++)
-        v[i].host_port = port;
-    return 0;
-}
-
 /* ---- who has it ---- */
 
 static bool same_port(const struct publish *a, const struct publish *b)
@@ -137,6 +119,17 @@ static struct held *find_held(struct port_table *t, const struct publish *p)
         if (same_port(&t->v[i].p, p))
             return &t->v[i];
     return NULL;
+}
+
+static bool is_held(struct port_table *t, const struct publish *p, uint16_t port)
+{
+    struct publish at = *p;
+
+    at.host_port = port;
+    (void)pthread_mutex_lock(&t->lock);
+    bool held = find_held(t, &at) != NULL;
+    (void)pthread_mutex_unlock(&t->lock);
+    return held;
 }
 
 /* "0.0.0.0", "[::]": as in front of a port. @text: HOST_TEXT bytes. */
@@ -173,6 +166,27 @@ static int in_use(struct port_table *t, const struct publish *bad, uint16_t port
 
 /* ---- reserving ---- */
 
+/* @v and the twins behind it, at one port. Return: 0, or -errno with *ret_bad the one at fault. */
+static int bind_group(struct port_table *t, struct publish *v, size_t n, uint16_t port,
+                      const struct publish **ret_bad)
+{
+    for (size_t i = 0; i < n; i++) {
+        int fd = bind_port(&v[i], port);
+        if (fd == -ENOTSUP && is_held(t, &v[i], port)) /* no socket tells */
+            fd = -EADDRINUSE;
+        if (fd < 0 && fd != -ENOTSUP) {
+            *ret_bad = &v[i];
+            while (i-- > 0)
+                close_fd(&v[i].reserved);
+            return fd;
+        }
+        v[i].reserved = fd == -ENOTSUP ? -1 : fd;
+    }
+    for (size_t i = 0; i < n; i++)
+        v[i].host_port = port;
+    return 0;
+}
+
 static uint16_t next_port(struct port_table *t)
 {
     (void)pthread_mutex_lock(&t->lock);
@@ -189,7 +203,7 @@ static int reserve_any(struct port_table *t, struct publish *v, size_t n, struct
     int r = -EADDRINUSE;
 
     for (int tries = PORT_FIRST; r == -EADDRINUSE && tries <= PORT_LAST; tries++)
-        r = bind_group(v, n, next_port(t), &bad);
+        r = bind_group(t, v, n, next_port(t), &bad);
     return r < 0 ? err_no(err, r, "failed to bind a host port for %u/%s", v->port, v->proto) : 0;
 }
 
@@ -203,7 +217,7 @@ static int reserve_group(struct port_table *t, struct publish *v, size_t n, stru
     if (first == 0)
         return reserve_any(t, v, n, err);
     for (uint32_t port = first; r == -EADDRINUSE && port <= last; port++)
-        r = bind_group(v, n, (uint16_t)port, &bad);
+        r = bind_group(t, v, n, (uint16_t)port, &bad);
     if (r == -EADDRINUSE && last > first)
         return err_as(err, ERR_SYSTEM, EADDRINUSE,
                       "Bind for %s:%u-%u failed: all ports are allocated", shown_host(v, host),
@@ -246,12 +260,11 @@ int ports_reserve(struct port_table *t, struct publish *v, size_t n, const char 
         group = group_size(v + i, n - i);
         int r = reserve_group(t, v + i, group, err);
         if (r < 0) {
-            while (i-- > 0)
-                close_fd(&v[i].reserved);
+            ports_release(t, v, i);
             return r;
         }
+        hold(t, v + i, group, owner); /* at once: the next one may ask for the same */
     }
-    hold(t, v, n, owner);
     return 0;
 }
 
