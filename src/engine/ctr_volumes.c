@@ -31,6 +31,7 @@
 static const struct field volume_fields[] = {
     FIELD(struct ctr_volume, "name", F_STR, name, .flags = F_OMIT),
     FIELD(struct ctr_volume, "source", F_STR, source, .flags = F_OMIT),
+    FIELD(struct ctr_volume, "subpath", F_STR, subpath, .flags = F_OMIT),
     FIELD(struct ctr_volume, "target", F_STR, target, .flags = F_REQUIRED),
     FIELD(struct ctr_volume, "mode", F_STR, mode, .flags = F_OMIT),
     FIELD(struct ctr_volume, "ro", F_BOOL, ro, .flags = F_OMIT),
@@ -103,6 +104,7 @@ static void add(struct plan *p, const struct ctr_volume *v)
 
     *copy = (struct ctr_volume){.name = arena_strdup(a, str_or(v->name, "")),
                                 .source = arena_strdup(a, str_or(v->source, "")),
+                                .subpath = arena_strdup(a, str_or(v->subpath, "")),
                                 .target = arena_strdup(a, v->target),
                                 .mode = arena_strdup(a, str_or(v->mode, "")),
                                 .ro = v->ro,
@@ -122,11 +124,20 @@ static void plan_named(struct plan *p)
         if (b->volume)
             add(p, &(struct ctr_volume){.name = b->source,
                                         .anonymous = str_empty(b->source),
+                                        .subpath = b->subpath,
                                         .target = b->target,
                                         .mode = b->mode,
                                         .ro = b->ro,
                                         .no_copy = b->no_copy});
     }
+}
+
+static char *subpath_at(const struct container *c, const char *target)
+{
+    for (size_t i = 0; i < c->volumes.n; i++)
+        if (strcmp(c->volumes.v[i]->target, target) == 0)
+            return c->volumes.v[i]->subpath;
+    return NULL;
 }
 
 /* "container[:ro|rw]" */
@@ -149,6 +160,7 @@ static int plan_from(struct plan *p, const char *text, struct err *err)
             continue;
         add(p, &(struct ctr_volume){.name = m->name,
                                     .source = str_empty(m->name) ? m->source : NULL,
+                                    .subpath = subpath_at(from, m->destination),
                                     .target = m->destination,
                                     .mode = m->mode,
                                     .ro = !m->rw || strcmp(mode, "ro") == 0,
@@ -252,7 +264,7 @@ static int fill(struct container *c, const struct ctr_volume *v, struct err *err
     auto_close int lower = -1;
     int r = vol_get(c->e, v->name, &a, &rec, err);
 
-    if (r < 0 || v->no_copy || rec.driver_opts.n || c->lowers.n == 0)
+    if (r < 0 || v->no_copy || !str_empty(v->subpath) || rec.driver_opts.n || c->lowers.n == 0)
         return r;
     auto_close int to = open(vol_path(c->e, v->name, &a), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (to < 0)

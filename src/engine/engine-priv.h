@@ -324,8 +324,9 @@ int vol_load_all(struct engine *e, struct err *err) MUST;
 /* A mount that was decided when the container was made: of a volume, or of what another container
  * has bound (--volumes-from). */
 struct ctr_volume {
-    char *name;   /* of the volume, or "" */
-    char *source; /* of a bind, or "" */
+    char *name;    /* of the volume, or "" */
+    char *source;  /* of a bind, or "" */
+    char *subpath; /* of the volume, or "": the part that is mounted */
     char *target, *mode;
     bool ro, no_copy;
     bool anonymous; /* made for this container, with a name that nobody chose */

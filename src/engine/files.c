@@ -124,6 +124,24 @@ static const struct oci_mount *bind_of(const struct oci_spec *spec, const char *
     return best;
 }
 
+/* A part of a volume: found without leaving the volume. */
+static int open_subpath(const struct oci_mount *m, const char *rest, struct arena *a,
+                        struct place *ret, struct err *err)
+{
+    struct stat st;
+    auto_close int sub = rootfs_open(ret->root, m->subpath, O_PATH, err);
+
+    if (sub < 0 || fstat(sub, &st) < 0)
+        return sub < 0 ? sub : err_sys(err, "look at %s", m->subpath);
+    if (S_ISDIR(st.st_mode)) {
+        close_fd(&ret->root);
+        ret->root = take_fd(&sub);
+    } else { /* a file: reached through the volume */
+        ret->path = arena_printf(a, "/%s%s", m->subpath, rest);
+    }
+    return 0;
+}
+
 static int open_bind(const struct oci_mount *m, const char *rest, struct arena *a,
                      struct place *ret, struct err *err)
 {
@@ -134,6 +152,8 @@ static int open_bind(const struct oci_mount *m, const char *rest, struct arena *
     ret->root = open(m->source, O_PATH | O_CLOEXEC);
     if (ret->root < 0 || fstat(ret->root, &st) < 0)
         return err_sys(err, "open %s", m->source);
+    if (!str_empty(m->subpath))
+        return open_subpath(m, rest, a, ret, err);
     if (S_ISDIR(st.st_mode))
         return 0;
     const char *slash = strrchr(m->source, '/'); /* a file: reached through its directory */

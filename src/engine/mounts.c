@@ -129,6 +129,21 @@ static int mount_to_bind(const struct mount_spec *m, struct arena *a, struct bin
     return 0;
 }
 
+/* Relative, and no ".." leads out of it, whatever the names before it may be links to. */
+static bool is_inside(const char *path)
+{
+    auto_arena struct arena a = ARENA_INIT;
+    struct strv parts = str_split(&a, path, '/');
+    int depth = 0;
+
+    for (size_t i = 0; i < parts.n && depth >= 0; i++)
+        if (strcmp(parts.v[i], "..") == 0)
+            depth--;
+        else
+            depth += *parts.v[i] && strcmp(parts.v[i], ".") != 0;
+    return *path != '/' && depth >= 0;
+}
+
 /* An entry of HostConfig.Mounts of type volume. */
 static int mount_to_volume(const struct mount_spec *m, struct arena *a, struct bind *ret,
                            struct err *err)
@@ -145,13 +160,20 @@ static int mount_to_volume(const struct mount_spec *m, struct arena *a, struct b
                            "invalid mount config for type \"volume\": Source must be the name "
                            "of a volume: %s",
                            m->source);
-    if (o && !str_empty(o->subpath))
-        return err_as(err, ERR_NOT_IMPLEMENTED, ENOSYS, "volume-subpath is not built yet");
+    if (o && !str_empty(o->subpath) && !is_inside(o->subpath))
+        return err_invalid(err,
+                           "invalid mount config for type \"volume\": subpath must be a relative "
+                           "path within the volume");
+    if (o && !str_empty(o->subpath) && str_empty(m->source))
+        return err_invalid(err,
+                           "invalid mount config for type \"volume\": must not set Subpath when "
+                           "using anonymous volumes");
     *ret = (struct bind){.source = arena_strdup(a, str_or(m->source, "")),
                          .target = m->target,
                          .mode = arena_strdup(a, ""),
                          .propagation = arena_strdup(a, ""),
                          .volume = true,
+                         .subpath = o ? o->subpath : NULL,
                          .ro = m->read_only,
                          .no_copy = o && o->no_copy};
     return 0;
@@ -259,11 +281,16 @@ static int mount_volumes(struct container *c, struct arena *a, struct oci_spec *
         if (str_empty(v->name))
             (void)add(a, spec, v->target, "bind", v->source,
                       arena_printf(a, "rbind,rprivate%s", ro));
+        else if (rec.driver_opts.n && !str_empty(v->subpath))
+            return err_as(err, ERR_NOT_IMPLEMENTED, ENOSYS,
+                          "volume-subpath of a volume with a file system of its own is not built "
+                          "yet");
         else if (rec.driver_opts.n)
             mount_device(a, spec, v, &rec.driver_opts);
         else
-            (void)add(a, spec, v->target, "bind", vol_path(c->e, v->name, a),
-                      arena_printf(a, "rbind,rprivate%s", ro));
+            add(a, spec, v->target, "bind", vol_path(c->e, v->name, a),
+                arena_printf(a, "rbind,rprivate%s", ro))
+                ->subpath = v->subpath;
     }
     return 0;
 }

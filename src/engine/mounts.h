@@ -6,7 +6,8 @@
 
 struct bind {
     char *source, *target, *mode, *propagation;
-    bool volume; /* source is a volume's name, or "" for a fresh one */
+    char *subpath; /* of a volume: the part of it that is mounted; NULL: all */
+    bool volume;   /* source is a volume's name, or "" for a fresh one */
     bool ro, rro, non_recursive, create, no_copy;
 };
 struct binds {

@@ -22,7 +22,7 @@
 static int clone_bind(struct plan_mount *m, struct err *err)
 {
     if (m->kind == MOUNT_BIND && m->fd < 0) {
-        m->fd = mount_bind(AT_FDCWD, m->source, &m->o, err);
+        m->fd = clone_source(m, err);
         if (m->fd < 0)
             return err_wrap(err, m->fd, "mount %s", m->m->destination);
     }

@@ -15,6 +15,7 @@
 #include "base/failpoint.h"
 #include "base/mem.h"
 #include "kern/ns.h"
+#include "kern/rootfs.h"
 #include "oci/oci-priv.h"
 
 /* ---- namespaces ---- */
@@ -86,6 +87,19 @@ static int absolute_source(struct plan *p, struct plan_mount *pm, struct err *er
     return 0;
 }
 
+int clone_source(const struct plan_mount *pm, struct err *err)
+{
+    const char *sub = pm->m->subpath;
+
+    if (str_empty(sub))
+        return mount_bind(AT_FDCWD, pm->source, &pm->o, err);
+    auto_close int root = open(pm->source, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (root < 0)
+        return err_sys(err, "open %s", pm->source);
+    auto_close int fd = rootfs_open(root, sub, O_PATH, err);
+    return fd < 0 ? fd : mount_bind(fd, "", &pm->o, err);
+}
+
 /* User namespaces see sources with other eyes, and may not shift owners: we do it for them. */
 static int prepare_bind(struct plan *p, struct plan_mount *pm, struct err *err)
 {
@@ -94,7 +108,7 @@ static int prepare_bind(struct plan *p, struct plan_mount *pm, struct err *err)
 
     if (!map && !(p->new_ns & CLONE_NEWUSER) && p->join_user < 0)
         return 0;
-    auto_close int fd = mount_bind(AT_FDCWD, pm->source, &pm->o, err);
+    auto_close int fd = clone_source(pm, err);
     if (fd < 0)
         return fd;
     if (map) {

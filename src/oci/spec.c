@@ -101,6 +101,7 @@ static const struct field mount_fields[] = {
     FIELD(struct oci_mount, "destination", F_STR, destination, .flags = F_REQUIRED),
     FIELD(struct oci_mount, "type", F_STR, type, O),
     FIELD(struct oci_mount, "source", F_STR, source, O),
+    FIELD(struct oci_mount, "cleatSubpath", F_STR, subpath, O),
     FIELD(struct oci_mount, "options", F_STRV, options, O),
     FIELD(struct oci_mount, "uidMappings", F_OBJV, uid_mappings, O, .type = &idmap_type),
     FIELD(struct oci_mount, "gidMappings", F_OBJV, gid_mappings, O, .type = &idmap_type),

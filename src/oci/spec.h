@@ -78,6 +78,7 @@ struct oci_root {
 struct oci_mount {
     char *destination; /* absolute in the container */
     char *type, *source;
+    char *subpath; /* of a bind: what of the source is mounted, found without leaving it; not OCI */
     struct strv options;
     struct idmap_list uid_mappings, gid_mappings;
 };

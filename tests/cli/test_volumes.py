@@ -272,3 +272,35 @@ def test_looking_makes_no_directories(cli, box, tmp_path):
     assert not host.exists()
     cli.ok("start", "-a", name)
     assert host.is_dir()
+
+
+def test_subpath(cli, box, vol, tmp_path):
+    """A part of a volume, found inside it whatever its symlinks say."""
+    vol = vol()
+    cli.ok("volume", "create", vol)
+    cli.ok("run", "--rm", "-v", vol + ":/v", "busybox", "sh", "-c",
+           "mkdir -p /v/a/b; echo deep > /v/a/b/f; echo top > /v/top; "
+           "ln -s /etc /v/out; ln -s /a /v/in; ln -s ../../../../etc /v/up")
+    mount = "type=volume,source=%s,target=/d,volume-subpath=" % vol
+    assert cli.ok("run", "--rm", "--mount", mount + "a/b", "busybox", "cat", "/d/f") == "deep"
+    assert cli.ok("run", "--rm", "--mount", mount + "in/b", "busybox", "cat", "/d/f") == "deep"
+    assert cli.ok("run", "--rm", "--mount", mount + "top", "busybox", "cat", "/d") == "top"
+    cli.ok("run", "--rm", "--mount", mount + "a", "busybox", "sh", "-c", "echo new > /d/n")
+    assert cli.ok("run", "--rm", "-v", vol + ":/v", "busybox", "cat", "/v/a/n") == "new"
+    for bad in ("out", "up", "missing"):
+        r = cli("run", "--rm", "--mount", mount + bad, "busybox", "ls", "/d")
+        assert r.returncode == 127 or r.returncode == 125 and "No such file" in r.stderr, r
+        assert "passwd" not in r.stdout
+    for bad in ("/a", "../a", "a/../../b"):
+        r = cli("create", "--mount", mount + bad, "busybox", "true")
+        assert r.returncode == 125 or r.returncode == 1
+        assert "subpath must be a relative path within the volume" in r.stderr, r
+    # Others see no more of it, and cp the same, running or not.
+    one, two = box("-1"), box("-2")
+    cli.ok("create", "--name", one, "--mount", mount + "a", "busybox", "sleep", "1000")
+    assert cli.ok("run", "--rm", "--name", two, "--volumes-from", one, "busybox", "ls", "/d") == "b\nn"
+    cli.ok("cp", one + ":/d/b/f", str(tmp_path / "f"))
+    assert (tmp_path / "f").read_text() == "deep\n"
+    (tmp_path / "g").write_text("copied\n")
+    cli.ok("cp", str(tmp_path / "g"), one + ":/d/g")
+    assert cli.ok("run", "--rm", "-v", vol + ":/v", "busybox", "cat", "/v/a/g") == "copied"
