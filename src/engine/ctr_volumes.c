@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -266,9 +267,14 @@ static int fill(struct container *c, const struct ctr_volume *v, struct err *err
 
     if (r < 0 || v->no_copy || !str_empty(v->subpath) || rec.driver_opts.n || c->lowers.n == 0)
         return r;
+    auto_close int turn = openat(c->e->volumes_fd, v->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     auto_close int to = open(vol_path(c->e, v->name, &a), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (to < 0)
+    if (turn < 0 || to < 0)
         return err_sys(err, "open volume %s", v->name);
+    /* Of two containers that come at once, one fills and the other finds it full. Containers see
+     * only what is below this directory, and cannot hold its lock. */
+    if (flock(turn, LOCK_EX) < 0)
+        return err_sys(err, "lock volume %s", v->name);
     if (dir_count(to, 1, NULL) != 0)
         return 0;
     r = ctr_open_lower(c, &lower, err);

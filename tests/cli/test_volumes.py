@@ -120,6 +120,16 @@ def test_filled_from_the_image(cli, image, vol):
                   "/filled") == ""
 
 
+def test_filled_by_one_of_many(cli, image, vol):
+    """Containers that are made at once share one volume: one fills it, nobody trips over it."""
+    v = vol()
+    runs = [cli.popen("run", "--rm", "-v", v + ":/data", image, "cat", "/data/seed",
+                      "/data/sub/deep") for _ in range(8)]
+    for p in runs:
+        out, err = p.communicate(timeout=60)
+        assert (p.returncode, out) == (0, b"from the imagedeep"), err
+
+
 def test_anonymous_volumes(cli, box, image):
     c = box()
     before = set(volumes(cli))
