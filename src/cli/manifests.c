@@ -11,7 +11,6 @@
 #include "distribution/manifest.h"
 
 #define FILE_MAX (16u << 20) /* a manifest, three times */
-#define LIST_MAX 1000        /* manifests */
 
 #define T struct manifest_platform
 static const struct field platform_fields[] = {
@@ -138,8 +137,8 @@ static int list_files(struct cli *cli, const char *dir, struct strv *ret, struct
     for (struct dirent *e; (e = readdir(d));) {
         if (e->d_name[0] == '.')
             continue;
-        if (ret->n == LIST_MAX)
-            return err_invalid(err, "%s: more than %d manifests", dir, LIST_MAX);
+        if (ret->n == MANIFESTS_MAX)
+            return err_invalid(err, "%s: more than %d manifests", dir, MANIFESTS_MAX);
         strv_push(&cli->arena, ret, e->d_name);
     }
     if (ret->n)

@@ -11,6 +11,8 @@
 
 #define INSECURE_HELP "Talk to a registry without TLS, or with any certificate"
 
+#define MANIFESTS_MAX 1000 /* of one list */
+
 struct manifest_platform {
     char *architecture, *os, *os_version;
     struct strv os_features;
