@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "base/auto.h"
-#include "base/base64.h"
 #include "cli/cli.h"
 #include "cli/cmds.h"
 #include "cli/commands.h"
@@ -19,7 +18,7 @@
 struct manifest_opts {
     char *os, *arch, *os_version, *variant;
     struct strv os_features;
-    bool amend, insecure, verbose, purge;
+    bool amend, insecure, purge;
 };
 
 /* ---- create ---- */
@@ -139,125 +138,6 @@ static int run_annotate(struct cli *cli, void *opts, const struct strv *args, st
     return r < 0 ? r : manifests_put(cli, &list, &ref, m, err);
 }
 
-/* ---- inspect ---- */
-
-static void print_pretty(const struct buf *text, const char *indent)
-{
-    auto_buf struct buf out = BUF_INIT;
-
-    json_pretty(text->data, text->len, "", indent, &out);
-    printf("%s\n", buf_str(&out));
-}
-
-static int print_one(const struct listed_manifest *m, bool verbose, struct err *err)
-{
-    auto_buf struct buf text = BUF_INIT;
-
-    if (verbose)
-        json_encode(&listed_manifest_type, m, &text);
-    else if (base64_decode(str_or(m->raw, ""), strlen(str_or(m->raw, "")), &text) < 0)
-        return err_invalid(err, "manifest %s is damaged", m->ref);
-    print_pretty(&text, "\t");
-    return 0;
-}
-
-/* The list as it is, or would be, in a registry. @out: indented, since that makes the digest. */
-static int encode_list(struct cli *cli, const struct reference *target,
-                       const struct listed_manifests *all, struct manifest_list *list,
-                       struct buf *out, struct err *err)
-{
-    auto_buf struct buf text = BUF_INIT;
-
-    list->schema_version = 2;
-    for (size_t i = 0; i < all->n; i++) {
-        struct listed_manifest *m = all->v[i];
-        struct reference from;
-        int r = reference_parse(m->ref, &from, err);
-        if (r < 0)
-            return r;
-        if (from.domain_len != target->domain_len ||
-            strncmp(from.name, target->name, from.domain_len) != 0)
-            return err_invalid(err,
-                               "cannot use source images from a different registry than the "
-                               "target image: %.*s != %.*s",
-                               (int)from.domain_len, from.name, (int)target->domain_len,
-                               target->name);
-        if (!m->descriptor.platform)
-            m->descriptor.platform = arena_new(&cli->arena, struct manifest_platform);
-        arena_push(&cli->arena, list->manifests) = &m->descriptor;
-    }
-    bool oci = all->n && str_eq(all->v[0]->descriptor.media_type, MEDIA_OCI_MANIFEST);
-    list->media_type = arena_strdup(&cli->arena, oci ? MEDIA_OCI_INDEX : MEDIA_DOCKER_LIST);
-    json_encode(&manifest_list_type, list, &text);
-    json_pretty(text.data, text.len, "", "   ", out);
-    return 0;
-}
-
-static int print_list(struct cli *cli, const struct reference *target,
-                      const struct listed_manifests *all, bool verbose, struct err *err)
-{
-    auto_buf struct buf text = BUF_INIT;
-    struct manifest_list list = {0};
-
-    if (!verbose) {
-        int r = encode_list(cli, target, all, &list, &text, err);
-        if (r >= 0)
-            printf("%s\n", buf_str(&text));
-        return r;
-    }
-    buf_putc(&text, '[');
-    for (size_t i = 0; i < all->n; i++) {
-        if (i > 0)
-            buf_putc(&text, ',');
-        json_encode(&listed_manifest_type, all->v[i], &text);
-    }
-    buf_putc(&text, ']');
-    print_pretty(&text, "\t");
-    return 0;
-}
-
-static int inspect_remote(struct cli *cli, const struct manifest_opts *o,
-                          const struct reference *ref, struct err *err)
-{
-    auto_dist_session struct dist_session *s = NULL;
-    struct listed_manifests all = {0};
-    struct listed_manifest *m = NULL;
-    int r = remote_open(cli, ref, o->insecure, false, &s, err);
-
-    if (r >= 0)
-        r = remote_manifest(cli, s, ref, &m, err);
-    if (r == 0)
-        return print_one(m, o->verbose, err);
-    if (r > 0)
-        r = remote_list(cli, s, ref, &all, err);
-    return r < 0 ? r : print_list(cli, ref, &all, o->verbose, err);
-}
-
-static int run_inspect(struct cli *cli, void *opts, const struct strv *args, struct err *err)
-{
-    const struct manifest_opts *o = opts;
-    struct listed_manifests all = {0};
-    struct listed_manifest *m = NULL;
-    struct reference ref, list;
-    int r = manifest_reference(args->v[args->n - 1], &ref, err);
-
-    if (r < 0)
-        return r;
-    if (args->n == 2) {
-        r = manifest_reference(args->v[0], &list, err);
-        if (r >= 0)
-            r = manifests_get(cli, &list, &ref, &m, err);
-        return r < 0 ? r : print_one(m, o->verbose, err);
-    }
-    r = manifests_all(cli, &ref, &all, err);
-    if (r >= 0)
-        return print_list(cli, &ref, &all, o->verbose, err);
-    if (r != -ENOENT)
-        return r;
-    err_clear(err);
-    return inspect_remote(cli, o, &ref, err);
-}
-
 /* ---- push ---- */
 
 static int check_platforms(const struct listed_manifests *all, struct err *err)
@@ -300,7 +180,7 @@ static int push_list(struct cli *cli, const struct manifest_opts *o, const struc
     auto_buf struct buf text = BUF_INIT;
     struct manifest_list list = {0};
     struct dist_manifest doc = {0};
-    int r = encode_list(cli, target, all, &list, &text, err);
+    int r = manifests_encode(cli, target, all, &list, &text, err);
 
     if (r >= 0)
         r = remote_open(cli, target, o->insecure, true, &s, err);
@@ -367,8 +247,7 @@ static int run_rm(struct cli *cli, void *opts, const struct strv *args, struct e
 }
 
 #define O(...) OPT(struct manifest_opts, __VA_ARGS__)
-#define O_INSECURE                                                                                 \
-    O("insecure", 0, O_BOOL, insecure, "Talk to a registry without TLS, or with any certificate")
+#define O_INSECURE O("insecure", 0, O_BOOL, insecure, INSECURE_HELP)
 
 static const struct opt annotate_opts[] = {
     O("arch", 0, O_STR, arch, "Architecture"),
@@ -380,10 +259,6 @@ static const struct opt annotate_opts[] = {
 static const struct opt create_opts[] = {
     O("amend", 'a', O_BOOL, amend, "Add to a list that exists"),
     O_INSECURE,
-};
-static const struct opt inspect_opts[] = {
-    O_INSECURE,
-    O("verbose", 'v', O_BOOL, verbose, "Show platforms and where it is from, too"),
 };
 static const struct opt push_opts[] = {
     O_INSECURE,
@@ -407,15 +282,6 @@ const struct command cmd_manifest_create = {
     .opts_size = sizeof(struct manifest_opts),
     .args = {2, -1},
     .run = run_create,
-};
-const struct command cmd_manifest_inspect = {
-    .paths = (const char *const[]){"manifest inspect", NULL},
-    .usage = "[OPTIONS] [MANIFEST_LIST] MANIFEST",
-    .help = "Show a manifest or a list of manifests",
-    OPTS(inspect_opts),
-    .opts_size = sizeof(struct manifest_opts),
-    .args = {1, 2},
-    .run = run_inspect,
 };
 const struct command cmd_manifest_push = {
     .paths = (const char *const[]){"manifest push", NULL},

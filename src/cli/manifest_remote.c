@@ -174,6 +174,8 @@ int remote_list(struct cli *cli, struct dist_session *s, const struct reference 
 
     if (r >= 0)
         r = json_decode(&manifest_list_type, doc.text, doc.len, &cli->arena, &list, 0, err);
+    if (r >= 0 && list.manifests.n > MANIFESTS_MAX)
+        r = err_invalid(err, "invalid manifest list: more than %d manifests", MANIFESTS_MAX);
     for (size_t i = 0; r >= 0 && i < list.manifests.n; i++) {
         const struct manifest_descriptor *d = list.manifests.v[i];
         struct dist_manifest one;

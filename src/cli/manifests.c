@@ -8,9 +8,9 @@
 
 #include "base/auto.h"
 #include "base/io.h"
+#include "distribution/manifest.h"
 
 #define FILE_MAX (16u << 20) /* a manifest, three times */
-#define LIST_MAX 1000        /* manifests */
 
 #define T struct manifest_platform
 static const struct field platform_fields[] = {
@@ -137,8 +137,8 @@ static int list_files(struct cli *cli, const char *dir, struct strv *ret, struct
     for (struct dirent *e; (e = readdir(d));) {
         if (e->d_name[0] == '.')
             continue;
-        if (ret->n == LIST_MAX)
-            return err_invalid(err, "%s: more than %d manifests", dir, LIST_MAX);
+        if (ret->n == MANIFESTS_MAX)
+            return err_invalid(err, "%s: more than %d manifests", dir, MANIFESTS_MAX);
         strv_push(&cli->arena, ret, e->d_name);
     }
     if (ret->n)
@@ -184,4 +184,37 @@ int manifests_put(struct cli *cli, const struct reference *list, const struct re
 int manifests_remove(struct cli *cli, const struct reference *list, struct err *err)
 {
     return remove_tree_at(AT_FDCWD, list_dir(cli, list), err);
+}
+
+/* ---- as a document ---- */
+
+int manifests_encode(struct cli *cli, const struct reference *target,
+                     const struct listed_manifests *all, struct manifest_list *list,
+                     struct buf *out, struct err *err)
+{
+    auto_buf struct buf text = BUF_INIT;
+
+    list->schema_version = 2;
+    for (size_t i = 0; i < all->n; i++) {
+        struct listed_manifest *m = all->v[i];
+        struct reference from;
+        int r = reference_parse(m->ref, &from, err);
+        if (r < 0)
+            return r;
+        if (from.domain_len != target->domain_len ||
+            strncmp(from.name, target->name, from.domain_len) != 0)
+            return err_invalid(err,
+                               "cannot use source images from a different registry than the "
+                               "target image: %.*s != %.*s",
+                               (int)from.domain_len, from.name, (int)target->domain_len,
+                               target->name);
+        if (!m->descriptor.platform)
+            m->descriptor.platform = arena_new(&cli->arena, struct manifest_platform);
+        arena_push(&cli->arena, list->manifests) = &m->descriptor;
+    }
+    bool oci = all->n && str_eq(all->v[0]->descriptor.media_type, MEDIA_OCI_MANIFEST);
+    list->media_type = arena_strdup(&cli->arena, oci ? MEDIA_OCI_INDEX : MEDIA_DOCKER_LIST);
+    json_encode(&manifest_list_type, list, &text);
+    json_pretty(text.data, text.len, "", "   ", out);
+    return 0;
 }

@@ -9,6 +9,10 @@
 #include "cli/cli.h"
 #include "distribution/reference.h"
 
+#define INSECURE_HELP "Talk to a registry without TLS, or with any certificate"
+
+#define MANIFESTS_MAX 1000 /* of one list */
+
 struct manifest_platform {
     char *architecture, *os, *os_version;
     struct strv os_features;
@@ -57,6 +61,15 @@ int manifests_all(struct cli *cli, const struct reference *list, struct listed_m
 int manifests_put(struct cli *cli, const struct reference *list, const struct reference *ref,
                   const struct listed_manifest *m, struct err *err) MUST;
 int manifests_remove(struct cli *cli, const struct reference *list, struct err *err) MUST;
+
+/**
+ * manifests_encode() - the list as it is, or would be, in a registry
+ * @target: its name; all manifests must be of its registry
+ * @out: indented as docker does, since that makes the digest
+ */
+int manifests_encode(struct cli *cli, const struct reference *target,
+                     const struct listed_manifests *all, struct manifest_list *list,
+                     struct buf *out, struct err *err) MUST;
 
 /* ---- registries (manifest_remote.c) ---- */
 
