@@ -11,7 +11,12 @@
 
 struct pool;
 
-#define POOL_STACK_B (256 * 1024)
+/* Walks of trees go 256 levels down, at up to 900 bytes a level; sanitizers make frames larger. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define POOL_STACK_B (2048 * 1024)
+#else
+#define POOL_STACK_B (512 * 1024)
+#endif
 
 /**
  * pool_new() - an empty pool; threads are made when work comes
