@@ -66,11 +66,21 @@ void engine_job(struct engine *e, void (*fn)(void *arg), void *arg)
 
 /* ---- the end of a container ---- */
 
+/* Nobody sees it stopped before its networks are free of it: what follows may be their removal. */
+static void give_back_networks(struct container *c)
+{
+    (void)pthread_mutex_lock(&c->lock);
+    struct ctr_net net = ctr_net_take(c);
+    (void)pthread_mutex_unlock(&c->lock);
+    ctr_net_release(c, &net);
+}
+
 static void record_exit(struct container *c, int code, bool oom, int64_t at_ns)
 {
     struct err err = {0};
 
     (void)pthread_mutex_lock(&c->ends);
+    give_back_networks(c);
     (void)pthread_mutex_lock(&c->lock);
     c->status = CTR_EXITED;
     c->paused = false;
@@ -80,12 +90,10 @@ static void record_exit(struct container *c, int code, bool oom, int64_t at_ns)
     c->finished_ns = at_ns;
     c->exits++;
     health_stop(c);
-    struct ctr_net net = ctr_net_take(c);
     execs_ended(c);
     if (ctr_save_state(c, &err) < 0)
         log_error("container %s: %s", c->id, err.msg);
     (void)pthread_mutex_unlock(&c->lock);
-    ctr_net_release(c, &net);
     (void)pthread_mutex_unlock(&c->ends);
 }
 

@@ -148,6 +148,18 @@ static struct ctr_end take_end(struct container *c, size_t i)
     return end;
 }
 
+static int save(struct container *c, struct err *err)
+{
+    (void)pthread_mutex_lock(&c->lock);
+    int r = ctr_save_networks(c, err);
+    if (r >= 0)
+        r = ctr_save_state(c, err);
+    (void)pthread_mutex_unlock(&c->lock);
+    return r;
+}
+
+/* Written down before it is made: a daemon that dies in between leaves an end that can be
+ * disconnected, and not an interface that nobody knows. */
 static int join_running(struct container *c, const struct net *n, const struct endpoint_settings *s,
                         struct err *err)
 {
@@ -157,7 +169,9 @@ static int join_running(struct container *c, const struct net *n, const struct e
     if (r < 0)
         return r;
     ctr_end_add(c, &end);
-    r = ask_join(c, &end, s, err);
+    r = save(c, err);
+    if (r >= 0)
+        r = ask_join(c, &end, s, err);
     if (r > 0)
         r = err_conflict(err, "container %s has just ended", c->id);
     if (r >= 0 && (r = settle(c, err)) < 0)
@@ -186,24 +200,15 @@ static int leave_running(struct container *c, size_t i, struct err *err)
     int r = ask_leave(c, end.ifname, err);
     if (r < 0) {
         ctr_end_add(c, &end);
+        (void)!move_ports(c, NULL);
         return r;
     }
-    FAIL_POINT("network.disconnect.left", err);
     ctr_end_leave(c, &end);
+    FAIL_POINT("network.disconnect.left", err);
     return settle(c, err);
 }
 
 /* ---- connect, disconnect ---- */
-
-static int save(struct container *c, struct err *err)
-{
-    (void)pthread_mutex_lock(&c->lock);
-    int r = ctr_save_networks(c, err);
-    if (r >= 0)
-        r = ctr_save_state(c, err);
-    (void)pthread_mutex_unlock(&c->lock);
-    return r;
-}
 
 static size_t find_end(const struct container *c, const struct net *n)
 {
@@ -236,7 +241,7 @@ static int connect_locked(struct container *c, struct net *n, const struct endpo
     FAIL_POINT("network.connect.before", err);
     if (running && !str_eq(name, "none"))
         r = join_running(c, n, copy, err);
-    if (r >= 0)
+    else
         r = save(c, err);
     if (r < 0) {
         (void)pthread_mutex_lock(&c->lock);
@@ -245,6 +250,7 @@ static int connect_locked(struct container *c, struct net *n, const struct endpo
         else
             drop_wanted(c, name);
         (void)pthread_mutex_unlock(&c->lock);
+        (void)!save(c, NULL);
         return r;
     }
     if (running)

@@ -620,8 +620,6 @@ static int store_it(struct engine *e, struct net *n, struct err *err)
         return r;
     FAIL_POINT("network.create.row", err);
     r = net_open_links(e, n, false, err);
-    if (r < 0)
-        (void)!network_delete(e->db, n->rec.net.id, NULL);
     FAIL_POINT("network.create.links", err);
     return r;
 }
@@ -632,7 +630,7 @@ static void discard(struct engine *e, struct net *n)
 
     if (n->links && network_remove(n->links, &why) < 0)
         log_error("network %s: %s", n->rec.net.name, why.msg);
-    if (n->links)
+    if (n->rec.net.id) /* there may be a row */
         (void)!network_delete(e->db, n->rec.net.id, NULL);
     dns_zone_free(n->zone);
     network_close(n->links);

@@ -241,7 +241,8 @@ static int remove_bridge(struct network *n, struct err *err)
     return r < 0 ? r : fw_net_del(n->host->fw, &n->fw, err);
 }
 
-/* Somebody has deleted the bridge, taken it down, renamed it or changed its addresses. */
+/* Somebody has deleted the bridge, taken it down, renamed it or changed its addresses; or it could
+ * not be removed to the end. */
 static int heal(struct network *n, struct err *err)
 {
     char name[IFNAMSIZ] = "";
@@ -260,7 +261,8 @@ static int heal(struct network *n, struct err *err)
     }
     if (n->given)
         return r < 0 ? err_no(err, -r, "bridge %s, which was given to us, is gone", n->link) : 0;
-    return set_up_link(n, false, err);
+    r = fw_net_add(n->host->fw, &n->fw, err);
+    return r < 0 ? r : set_up_link(n, false, err);
 }
 
 static int attach(const struct network *n, const struct endpoint *ep, bool hairpin, struct err *err)

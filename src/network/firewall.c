@@ -366,6 +366,19 @@ static void note(struct firewall *f, const struct buf *elements, const char *ver
     }
 }
 
+static bool all_wanted(struct firewall *f, const struct buf *elements)
+{
+    auto_arena struct arena a = ARENA_INIT;
+    struct strv lines = str_split(&a, buf_str(elements), '\n');
+    bool all = true;
+
+    (void)pthread_mutex_lock(&f->lock);
+    for (size_t i = 0; i < lines.n; i++)
+        all &= !*lines.v[i] || map_has(f->wanted, lines.v[i]);
+    (void)pthread_mutex_unlock(&f->lock);
+    return all;
+}
+
 /* @nets: bridges come or go, which the host's chains hear of, too. Who has flushed the table has not
  * told us yet: then the whole of it is compared. */
 static int change(struct firewall *f, const char *verb, const struct buf *elements, bool nets,
@@ -420,7 +433,7 @@ int fw_net_add(struct firewall *f, const struct fw_net *n, struct err *err)
     auto_buf struct buf elements = BUF_INIT;
 
     put_net(&elements, n);
-    return change(f, "add", &elements, true, "add network", err);
+    return all_wanted(f, &elements) ? 0 : change(f, "add", &elements, true, "add network", err);
 }
 
 int fw_net_del(struct firewall *f, const struct fw_net *n, struct err *err)

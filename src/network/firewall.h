@@ -57,6 +57,7 @@ int fw_remove(struct firewall *f, struct err *err) MUST;
 int fw_sync(struct firewall *f, struct err *err) MUST;
 
 /* Each is one transaction; any thread. Before the first fw_sync() they are only noted. */
+/** fw_net_add() - again what was added is nothing. */
 int fw_net_add(struct firewall *f, const struct fw_net *n, struct err *err) MUST;
 int fw_net_del(struct firewall *f, const struct fw_net *n, struct err *err) MUST;
 int fw_publish(struct firewall *f, const struct fw_port *ports, size_t n, struct err *err) MUST;

@@ -1,6 +1,8 @@
 """Networks from creation to removal, by three clients; what is refused, with Docker's statuses."""
 import json
+import os
 import re
+import signal
 import subprocess
 import time
 
@@ -478,6 +480,19 @@ def test_published_ports_need_a_way(daemon, networks, make):
     c = make(start=True, **SLEEP, ExposedPorts={"80/tcp": {}}, HostConfig={
         "NetworkMode": n, "PortBindings": {"80/tcp": [{"HostPort": "17999"}]}})
     assert not inspect(daemon, c)["NetworkSettings"]["Ports"].get("80/tcp")
+
+
+def test_a_network_is_free_when_its_container_has_ended(daemon, networks, make):
+    """As soon as anybody can see that it has, and not when its ports are unpublished later."""
+    ports = {"%d/tcp" % p: [{"HostPort": ""}] for p in range(100, 200)}
+    for _ in range(5):
+        n = networks()
+        c = make(start=True, **SLEEP, ExposedPorts={p: {} for p in ports},
+                 HostConfig={"NetworkMode": n, "PortBindings": ports})
+        os.kill(inspect(daemon, c)["State"]["Pid"], signal.SIGKILL)
+        while inspect(daemon, c)["State"]["Running"]:
+            pass
+        daemon.api.ok("DELETE", "/networks/" + n)
 
 
 # ---- events ----

@@ -105,6 +105,14 @@ def is_up(link, *way):
     return json.loads(out.stdout)[0]["operstate"] == "UP"
 
 
+def can_make(*link):
+    """Has the kernel links of such a kind?"""
+    made = subprocess.run(["ip", "link", "add", *link], stderr=subprocess.DEVNULL).returncode == 0
+    if made:
+        ip("link", "del", link[link.index("name") + 1])
+    return made
+
+
 def write(path, text):
     with open(path, "w", encoding="utf-8") as f:
         f.write(text)
@@ -172,7 +180,7 @@ class Answers:
     def close(self):
         self.waker.close()
         self.thread.join()
-        for key in list(self.selector.get_map().values()):
+        for key in list((self.selector.get_map() or {}).values()):
             key.fileobj.close()
         self.selector.close()
 
