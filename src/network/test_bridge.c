@@ -527,6 +527,39 @@ TEST(a_vlan_that_was_there_stays)
     CHECK(there("p0.11"));
 }
 
+TEST(a_vlan_goes_with_the_last_network_on_it)
+{
+    struct net_host *h = start();
+    struct network_conf c = shared("macvlan", "p0.13");
+
+    need_vlan();
+    struct network *first = open_net(h, &c), *second = open_net(h, &c);
+    struct err e = {0};
+    CHECK_OK(network_remove(first, &e));
+    network_close(first);
+    CHECK(there("p0.13"));
+    done(h, second);
+    CHECK(!there("p0.13"));
+}
+
+TEST(without_a_parent_it_lives_on_a_link_of_its_own)
+{
+    struct net_host *h = start();
+    struct network_conf c = conf("macvlan");
+    struct network *n;
+    struct err e = {0};
+
+    int r = network_open(h, &c, &n, &e);
+    if (r == -EOPNOTSUPP) {
+        CHECK_STR(e.msg, "this kernel has no dummy links: name a parent with -o parent=");
+        SKIP("no dummy links in this kernel");
+    }
+    CHECK_OK(r);
+    CHECK(there("dm-a1b2c3d4e5f6"));
+    done(h, n);
+    CHECK(!there("dm-a1b2c3d4e5f6"));
+}
+
 TEST(a_plain_parent_stays_and_must_be_there)
 {
     struct net_host *h = start();
