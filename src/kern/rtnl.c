@@ -87,7 +87,7 @@ ssize_t rtnl_receive(int nl, void *p, size_t n)
 /* Sends a request with NLM_F_ACK and returns the kernel's verdict. */
 int rtnl_ack(int nl, struct rtnl_req *q, struct err *err, const char *what, const char *name)
 {
-    char answer[RTNL_MSG_MAX * 2];
+    char answer[RTNL_MSG_MAX * 2] __attribute__((aligned(NLMSG_ALIGNTO)));
     const struct nlmsghdr *h = (const struct nlmsghdr *)answer;
 
     q->h.nlmsg_flags |= NLM_F_ACK;

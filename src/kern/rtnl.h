@@ -63,6 +63,10 @@ int rtnl_vlan_add(int nl, const char *name, int parent, uint16_t id, struct err 
 int rtnl_link_set_master(int nl, const char *name, int master, struct err *err) MUST;
 /** rtnl_link_set_mac() - the address of a link. */
 int rtnl_link_set_mac(int nl, int ifindex, const uint8_t mac[6], struct err *err) MUST;
+/** rtnl_link_set_alias() - a note that everybody can read, @text up to 254 bytes. */
+int rtnl_link_set_alias(int nl, int ifindex, const char *text, struct err *err) MUST;
+/** rtnl_link_has_alias() - is that the note? Return: 1, 0. */
+int rtnl_link_has_alias(int nl, const char *name, const char *text, struct err *err) MUST;
 /** rtnl_link_rename() - its name by its index; newer kernels allow it while it is up. */
 int rtnl_link_rename(int nl, int ifindex, const char *name, struct err *err) MUST;
 /** rtnl_link_name() - name by ifindex; @ret holds IFNAMSIZ bytes; -ENODEV. */
@@ -83,10 +87,8 @@ int rtnl_addr_del(int nl, int ifindex, const struct ip *ip, struct err *err) MUS
 int rtnl_route_add(int nl, int ifindex, const struct ip *dst, const struct ip *gw,
                    struct err *err) MUST;
 /** rtnl_default_set() - the default route of @family is by @gw, or by the link alone if @gw is
- * NULL; what it was before goes. */
+ * NULL; it takes the place of the one before, which stays on an error. */
 int rtnl_default_set(int nl, int family, int ifindex, const struct ip *gw, struct err *err) MUST;
-/** rtnl_default_del() - no default route of @family; having none is success. */
-int rtnl_default_del(int nl, int family, struct err *err) MUST;
 
 /** rtnl_addr_each(), rtnl_route_each() - dump; @fn returns nonzero to stop (that value is
  * returned). Routes: @ip is the destination (prefix 0 is the default route). */

@@ -59,11 +59,12 @@ int rtnl_addr_del(int nl, int ifindex, const struct ip *ip, struct err *err)
     return 0;
 }
 
-int rtnl_route_add(int nl, int ifindex, const struct ip *dst, const struct ip *gw, struct err *err)
+static int add_route(int nl, int ifindex, const struct ip *dst, const struct ip *gw, uint16_t flags,
+                     struct err *err)
 {
     char text[INET6_ADDRSTRLEN];
     struct rtnl_req q;
-    struct rtmsg *m = rtnl_begin(&q, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, sizeof(struct rtmsg));
+    struct rtmsg *m = rtnl_begin(&q, RTM_NEWROUTE, NLM_F_CREATE | flags, sizeof(struct rtmsg));
 
     m->rtm_family = dst->family ? dst->family : gw->family;
     m->rtm_table = RT_TABLE_MAIN;
@@ -79,31 +80,17 @@ int rtnl_route_add(int nl, int ifindex, const struct ip *dst, const struct ip *g
     return rtnl_ack(nl, &q, err, "add route by", gw ? ip_format(gw, text) : "link");
 }
 
-int rtnl_default_del(int nl, int family, struct err *err)
+int rtnl_route_add(int nl, int ifindex, const struct ip *dst, const struct ip *gw, struct err *err)
 {
-    struct rtnl_req q;
-    int r = 0;
-
-    /* One at a time: there may be several, with different metrics. */
-    while (r == 0) {
-        struct rtmsg *m = rtnl_begin(&q, RTM_DELROUTE, 0, sizeof(struct rtmsg));
-        m->rtm_family = (unsigned char)family;
-        m->rtm_table = RT_TABLE_MAIN;
-        m->rtm_scope = RT_SCOPE_NOWHERE;
-        r = rtnl_ack(nl, &q, err, "remove", "default route");
-    }
-    if (r != -ESRCH && r != -ENOENT) /* no such route; no table of this family yet */
-        return r;
-    err_clear(err);
-    return 0;
+    return add_route(nl, ifindex, dst, gw, NLM_F_EXCL, err);
 }
 
+/* In one step: when the kernel refuses the new one, the container still has the old. */
 int rtnl_default_set(int nl, int family, int ifindex, const struct ip *gw, struct err *err)
 {
     struct ip any = {.family = (uint8_t)family};
-    int r = rtnl_default_del(nl, family, err);
 
-    return r < 0 ? r : rtnl_route_add(nl, ifindex, &any, gw, err);
+    return add_route(nl, ifindex, &any, gw, NLM_F_REPLACE, err);
 }
 
 /* ---- dumps ---- */

@@ -7,6 +7,10 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#define LINK_MAX                                                                                   \
+    16384 /* bytes of one link's description; names it also goes by are the longest                \
+           */
+
 /* A veth end is born with a queue per processor, of which it then uses one; changing that number
  * costs an RCU grace period at either end. */
 static void one_queue(struct rtnl_req *q)
@@ -172,6 +176,15 @@ int rtnl_link_set_mac(int nl, int ifindex, const uint8_t mac[6], struct err *err
     return rtnl_ack(nl, &q, err, "set address of", "link");
 }
 
+int rtnl_link_set_alias(int nl, int ifindex, const char *text, struct err *err)
+{
+    struct rtnl_req q;
+
+    (void)change_link(&q, ifindex);
+    rtnl_attr_str(&q, IFLA_IFALIAS, text);
+    return rtnl_ack(nl, &q, err, "set alias of", "link");
+}
+
 int rtnl_link_rename(int nl, int ifindex, const char *name, struct err *err)
 {
     struct rtnl_req q;
@@ -218,6 +231,8 @@ static int get_link(int nl, struct rtnl_req *q, const char *name, char *answer, 
         return err_no(err, EPROTO, "find link %s", name);
     if (h->nlmsg_type == NLMSG_ERROR)
         return err_no(err, ((const struct nlmsgerr *)NLMSG_DATA(h))->error, "find link %s", name);
+    if (!NLMSG_OK(h, (size_t)got)) /* it did not fit */
+        return err_no(err, EMSGSIZE, "find link %s", name);
     return 0;
 }
 
@@ -243,7 +258,7 @@ static struct rtattr *link_attr(struct nlmsghdr *h, unsigned short type)
 
 int rtnl_link_index(int nl, const char *name, struct err *err)
 {
-    char answer[8192] __attribute__((aligned(8)));
+    char answer[LINK_MAX] __attribute__((aligned(8)));
     int r = get_named(nl, name, answer, sizeof(answer), err);
 
     return r < 0 ? r : ((const struct ifinfomsg *)NLMSG_DATA((struct nlmsghdr *)answer))->ifi_index;
@@ -251,7 +266,7 @@ int rtnl_link_index(int nl, const char *name, struct err *err)
 
 int rtnl_link_name(int nl, int ifindex, char *ret, struct err *err)
 {
-    char answer[8192] __attribute__((aligned(8)));
+    char answer[LINK_MAX] __attribute__((aligned(8)));
     struct rtnl_req q;
     struct ifinfomsg *link = rtnl_begin(&q, RTM_GETLINK, 0, sizeof(struct ifinfomsg));
 
@@ -266,9 +281,21 @@ int rtnl_link_name(int nl, int ifindex, char *ret, struct err *err)
     return 0;
 }
 
+int rtnl_link_has_alias(int nl, const char *name, const char *text, struct err *err)
+{
+    char answer[LINK_MAX] __attribute__((aligned(8)));
+    int r = get_named(nl, name, answer, sizeof(answer), err);
+
+    if (r < 0)
+        return r;
+    const struct rtattr *a = link_attr((struct nlmsghdr *)answer, IFLA_IFALIAS);
+    return a && RTA_PAYLOAD(a) >= strlen(text) && memcmp(RTA_DATA(a), text, strlen(text)) == 0 &&
+           strnlen(RTA_DATA(a), RTA_PAYLOAD(a)) == strlen(text);
+}
+
 int rtnl_link_stats(int nl, const char *name, struct rtnl_stats *ret, struct err *err)
 {
-    char answer[8192] __attribute__((aligned(8)));
+    char answer[LINK_MAX] __attribute__((aligned(8)));
     struct rtnl_link_stats64 s = {0};
     int r = get_named(nl, name, answer, sizeof(answer), err);
 

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/auto.h"
 #include "base/buf.h"
@@ -38,24 +39,53 @@ static int check(const struct network_conf *c, struct err *err)
     return 0;
 }
 
-/* One bridge, one daemon: another one would change our packet filter and delete the link when it
- * stops. The file stays when we go; removing it would race with the next one's open. */
-static int claim(struct network *n, struct err *err)
+static char *claim_path(const struct network *n, struct err *err)
 {
     struct stat ns;
-    int r = mkdir_p_at(AT_FDCWD, CLAIMS_DIR, 0700, err);
 
-    if (r < 0)
-        return r;
-    if (stat("/proc/thread-self/ns/net", &ns) < 0)
-        return err_sys(err, "network namespace");
-    auto_free char *path = xasprintf("%s/%ju-%s", CLAIMS_DIR, (uintmax_t)ns.st_ino, n->link);
-    n->claim = lock_file_at(AT_FDCWD, path, 0600, err);
-    if (n->claim == -EAGAIN) {
-        err_clear(err);
-        return err_conflict(err, "in use by another daemon; choose another name");
+    if (stat("/proc/thread-self/ns/net", &ns) < 0) {
+        (void)err_sys(err, "network namespace");
+        return NULL;
     }
-    return n->claim < 0 ? n->claim : 0;
+    return xasprintf("%s/%ju-%s", CLAIMS_DIR, (uintmax_t)ns.st_ino, n->link);
+}
+
+/* One bridge, one daemon: another one would change our packet filter and delete the link when it
+ * stops. The lock does not tell networks of this process from each other; and it would be lost with
+ * the second one's descriptor. */
+static int claim(struct network *n, struct err *err)
+{
+    struct stat file = {0};
+
+    if (net_host_uses(n->host, n->link))
+        return err_conflict(err, "in use by another network; choose another name");
+    int r = mkdir_p_at(AT_FDCWD, CLAIMS_DIR, 0700, err);
+    auto_free char *path = r < 0 ? NULL : claim_path(n, err);
+
+    if (!path)
+        return err_code(err);
+    while (file.st_nlink == 0) { /* whoever had it before has removed it meanwhile: once more */
+        close_fd(&n->claim);
+        n->claim = lock_file_at(AT_FDCWD, path, 0600, err);
+        if (n->claim == -EAGAIN) {
+            err_clear(err);
+            return err_conflict(err, "in use by another daemon; choose another name");
+        }
+        if (n->claim < 0)
+            return n->claim;
+        if (fstat(n->claim, &file) < 0)
+            return err_sys(err, "claim of the bridge");
+    }
+    return 0;
+}
+
+static void drop_claim(struct network *n)
+{
+    auto_free char *path = claim_path(n, NULL);
+
+    if (path && n->claim >= 0)
+        (void)unlink(path);
+    close_fd(&n->claim);
 }
 
 struct link_addr {
@@ -191,12 +221,14 @@ static int set_up_link(struct network *n, bool fresh, struct err *err)
 
     if (nl < 0)
         return nl;
-    n->index = rtnl_link_index(nl, n->link, &missing);
-    if (n->index > 0 && fresh)
+    int index = rtnl_link_index(nl, n->link, &missing);
+    if (index > 0 && fresh)
         return err_conflict(err, "there is such a link already");
-    if (n->index <= 0) {
+    if (index > 0) {
+        n->index = index;
+    } else {
         made = 1;
-        r = n->given ? err_no(err, n->index, "find the given link") : make_link(n, nl, err);
+        r = n->given ? err_no(err, index, "find the given link") : make_link(n, nl, err);
         if (r < 0)
             return r;
     }
@@ -238,12 +270,15 @@ static int remove_bridge(struct network *n, struct err *err)
     auto_close int nl = rtnl_open(err);
     int r = nl < 0 ? nl : n->given ? 0 : rtnl_link_del(nl, n->link, err);
 
-    return r < 0 ? r : fw_net_del(n->host->fw, &n->fw, err);
+    if (r >= 0)
+        r = fw_net_del(n->host->fw, &n->fw, err);
+    if (r >= 0)
+        drop_claim(n);
+    return r;
 }
 
-/* Somebody has deleted the bridge, taken it down, renamed it or changed its addresses; or it could
- * not be removed to the end. */
-static int heal(struct network *n, struct err *err)
+/* Return: 1 it had another name and has its own again. */
+static int restore_name(struct network *n, struct err *err)
 {
     char name[IFNAMSIZ] = "";
     struct err gone = {0};
@@ -251,18 +286,27 @@ static int heal(struct network *n, struct err *err)
 
     if (nl < 0)
         return nl;
-    int r = rtnl_link_name(nl, n->index, name, &gone);
-    if (r >= 0 && strcmp(name, n->link) != 0) {
-        r = rtnl_link_rename(nl, n->index, n->link, err);
-        if (r < 0)
-            return err_wrap(err, r, "bridge %s was renamed to %s and cannot be given its name back",
-                            n->link, name);
-        return 1;
-    }
-    if (n->given)
-        return r < 0 ? err_no(err, -r, "bridge %s, which was given to us, is gone", n->link) : 0;
-    r = fw_net_add(n->host->fw, &n->fw, err);
-    return r < 0 ? r : set_up_link(n, false, err);
+    if (rtnl_link_name(nl, n->index, name, &gone) < 0 || strcmp(name, n->link) == 0)
+        return 0;
+    int r = rtnl_link_rename(nl, n->index, n->link, err);
+    if (r < 0)
+        return err_wrap(err, r, "bridge %s was renamed to %s and cannot be given its name back",
+                        n->link, name);
+    return 1;
+}
+
+/* Somebody has deleted the bridge, taken it down, renamed it, changed its addresses, or made it
+ * again, all of it perhaps; or it could not be removed to the end. */
+static int heal(struct network *n, struct err *err)
+{
+    int before = n->index, named = restore_name(n, err);
+    int r = named < 0 ? named : fw_net_add(n->host->fw, &n->fw, err);
+
+    if (r >= 0)
+        r = set_up_link(n, false, err);
+    if (r < 0)
+        return named < 0 ? r : err_wrap(err, r, "bridge %s", n->link);
+    return r > 0 || named > 0 || n->index != before;
 }
 
 static int attach(const struct network *n, const struct endpoint *ep, bool hairpin, struct err *err)

@@ -126,24 +126,32 @@ int fw_run(struct firewall *f, const char *commands, const char *what, struct er
                   (int)strcspn(str_or(text, "failed"), "\n"), str_or(text, "failed"));
 }
 
-/* libnftables keeps its socket to itself: it is the one netfilter socket among our descriptors. */
+/* The port of a netfilter socket that has none yet. Return: 0: @fd is something else. */
+static uint32_t bind_netfilter(int fd)
+{
+    struct sockaddr_nl addr = {0};
+    socklen_t len = sizeof(addr), n = sizeof(int);
+    int protocol = -1;
+
+    if (getsockname(fd, (struct sockaddr *)&addr, &len) < 0 || addr.nl_family != AF_NETLINK ||
+        addr.nl_pid != 0 || getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &n) < 0 ||
+        protocol != NETLINK_NETFILTER || bind(fd, (struct sockaddr *)&addr, len) < 0 ||
+        getsockname(fd, (struct sockaddr *)&addr, &len) < 0)
+        return 0;
+    return addr.nl_pid;
+}
+
+/* libnftables keeps its socket to itself, and the kernel numbers it with the first message only:
+ * just made, it is the one netfilter socket among our descriptors without a number. */
 static uint32_t find_port_id(void)
 {
     auto_dir DIR *d = opendir("/proc/self/fd");
     uint32_t id = 0;
     uint64_t fd;
 
-    for (struct dirent *ent; d && !id && (ent = readdir(d));) {
-        struct sockaddr_nl addr = {0};
-        socklen_t len = sizeof(addr), n = sizeof(int);
-        int protocol = -1;
-        if (str_to_u64(ent->d_name, &fd) == 0 &&
-            getsockname((int)fd, (struct sockaddr *)&addr, &len) == 0 &&
-            addr.nl_family == AF_NETLINK &&
-            getsockopt((int)fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &n) == 0 &&
-            protocol == NETLINK_NETFILTER)
-            id = addr.nl_pid;
-    }
+    for (struct dirent *ent; d && !id && (ent = readdir(d));)
+        if (str_to_u64(ent->d_name, &fd) == 0)
+            id = bind_netfilter((int)fd);
     return id;
 }
 
@@ -192,8 +200,10 @@ int fw_remove(struct firewall *f, struct err *err)
     buf_printf(&text, "add table inet %s\ndelete table inet %s\n", f->table, f->table);
     (void)pthread_mutex_lock(&f->lock);
     int r = fw_run(f, text.data, "delete table", err);
-    if (r >= 0)
+    if (r >= 0) {
+        f->synced = false; /* whoever still gives ports back does not make it again */
         r = fw_host_remove(f, err);
+    }
     (void)pthread_mutex_unlock(&f->lock);
     return r < 0 ? r : 0;
 }
@@ -349,17 +359,22 @@ int fw_sync(struct firewall *f, struct err *err)
 
 /* ---- elements ---- */
 
-/* Elements as put_net() and put_port() write them: a line each. */
-static void note(struct firewall *f, const struct buf *elements, const char *verb, struct buf *out)
+/* Elements as put_net() and put_port() write them, a line each: into what is wanted, or out of it.
+ * @out: the commands for it. @changed: those that were not so before. */
+static void note(struct firewall *f, const char *elements, const char *verb, struct buf *out,
+                 struct buf *changed)
 {
     auto_arena struct arena a = ARENA_INIT;
-    struct strv lines = str_split(&a, buf_str(elements), '\n');
+    struct strv lines = str_split(&a, elements, '\n');
+    bool add = strcmp(verb, "add") == 0;
 
     for (size_t i = 0; i < lines.n; i++) {
         if (!*lines.v[i])
             continue;
         put_command(out, verb, f->table, lines.v[i]);
-        if (strcmp(verb, "add") == 0)
+        if (map_has(f->wanted, lines.v[i]) != add)
+            buf_printf(changed, "%s\n", lines.v[i]);
+        if (add)
             (void)map_set(f->wanted, lines.v[i], f);
         else
             (void)map_del(f->wanted, lines.v[i]);
@@ -379,29 +394,29 @@ static bool all_wanted(struct firewall *f, const struct buf *elements)
     return all;
 }
 
-/* @nets: bridges come or go, which the host's chains hear of, too. Who has flushed the table has not
- * told us yet: then the whole of it is compared. */
+/* The commands assume that the kernel has what we want. When they fail, somebody may have flushed
+ * the table a moment ago: the comparison with what is really there says what is left to do.
+ * @nets: bridges come or go, which the host's chains hear of, too. */
 static int change(struct firewall *f, const char *verb, const struct buf *elements, bool nets,
                   const char *what, struct err *err)
 {
-    auto_buf struct buf text = BUF_INIT, undo = BUF_INIT;
+    auto_buf struct buf text = BUF_INIT, changed = BUF_INIT, undo = BUF_INIT, ignored = BUF_INIT;
     int r = 0;
 
     if (!f->nft || elements->len == 0)
         return 0;
     (void)pthread_mutex_lock(&f->lock);
-    note(f, elements, verb, &text);
-    if (f->synced && (r = fw_run(f, text.data, what, err)) < 0) {
-        struct err again = {0};
-        if (sync_locked(f, &again) >= 0) {
-            err_clear(err);
-            r = 0;
-        }
+    note(f, buf_str(elements), verb, &text, &changed);
+    if (f->synced)
+        r = fw_run(f, buf_str(&text), what, err);
+    if (r < 0 && sync_locked(f, NULL) >= 0) {
+        err_clear(err);
+        r = 0;
     }
-    if (r < 0 && strcmp(verb, "add") == 0) /* what could not be added is not wanted either */
-        note(f, elements, "delete", &undo);
     if (r >= 0 && f->synced && nets)
         r = fw_host_sync(f, err);
+    if (r < 0 && strcmp(verb, "add") == 0) /* what could not be added is not wanted either */
+        note(f, buf_str(&changed), "delete", &undo, &ignored);
     (void)pthread_mutex_unlock(&f->lock);
     return r < 0 ? r : 0;
 }

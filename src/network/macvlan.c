@@ -42,7 +42,9 @@ static int split_vlan(const char *name, char parent[IFNAMSIZ], uint16_t *id)
     return 1;
 }
 
-/* Links that we make have a name only a network of ours has, or are VLANs: those go again. */
+/* On the links that we make, so that a later daemon, too, takes away only those. */
+#define OURS "made by cleat"
+
 static int make_parent(struct network *n, int nl, struct err *err)
 {
     char parent[IFNAMSIZ];
@@ -76,6 +78,8 @@ static int set_up(struct network *n, struct err *err)
     int r = make_parent(n, nl, err);
     if (r >= 0)
         r = n->index = rtnl_link_index(nl, n->link, err);
+    if (r >= 0 && (r = rtnl_link_set_alias(nl, n->index, OURS, err)) < 0)
+        (void)!rtnl_link_del(nl, n->link, NULL);
     return r < 0 ? r : 1;
 }
 
@@ -88,18 +92,20 @@ static int open_shared(struct network *n, const struct network_conf *c, struct e
     else
         (void)snprintf(n->link, sizeof(n->link), "%s-%.12s", kind, c->id);
     int r = set_up(n, err);
-    n->given = r == 0 && *c->opts.parent && !strchr(n->link, '.');
     return r < 0 ? r : 0;
 }
 
-/* A VLAN or dummy that was made for a network goes with it; one that still carries others stays,
- * since the kernel would take these with it. */
+/* A VLAN or dummy that was made for a network goes with the last one that lives on it: the kernel
+ * takes everything on a link away with it. */
 static int remove_shared(struct network *n, struct err *err)
 {
+    struct err missing = {0};
     auto_close int nl = rtnl_open(err);
 
-    if (nl < 0 || n->given)
-        return nl < 0 ? nl : 0;
+    if (nl < 0)
+        return nl;
+    if (rtnl_link_has_alias(nl, n->link, OURS, &missing) <= 0 || net_host_uses(n->host, n->link))
+        return 0;
     return rtnl_link_del(nl, n->link, err);
 }
 

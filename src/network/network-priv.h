@@ -7,6 +7,7 @@
 #include "network/proxy.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 struct net_host {
     struct firewall *fw;
@@ -23,6 +24,8 @@ struct net_host {
 
 /** net_host_owns() - is this the link of one of our networks? @name: and has it another name? */
 bool net_host_owns(struct net_host *h, int ifindex, const char *name);
+/** net_host_uses() - has one of our open networks the link of this name? */
+bool net_host_uses(struct net_host *h, const char *link);
 
 struct net_pool {
     struct ip subnet, gateway;
@@ -56,7 +59,7 @@ struct network {
     struct net_options opts;
     bool internal;
     bool given;             /* the link is somebody else's */
-    int index;              /* ifindex of link */
+    atomic_int index;       /* ifindex of link: the watch reads it while it is mended */
     int claim;              /* locked file while the bridge is ours; -1: none */
     struct fw_net fw;       /* what of it the packet filter knows; bridge: NULL nothing */
     pthread_mutex_t lock;   /* the pools */

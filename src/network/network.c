@@ -74,6 +74,17 @@ bool net_host_owns(struct net_host *h, int ifindex, const char *name)
     return owns;
 }
 
+bool net_host_uses(struct net_host *h, const char *link)
+{
+    bool uses = false;
+
+    (void)pthread_mutex_lock(&h->lock);
+    for (size_t i = 0; i < h->links.n && !uses; i++)
+        uses = strcmp(h->links.v[i]->link, link) == 0;
+    (void)pthread_mutex_unlock(&h->lock);
+    return uses;
+}
+
 int net_host_sync(struct net_host *h, struct err *err)
 {
     return fw_sync(h->fw, err);
@@ -187,7 +198,11 @@ void network_close(struct network *n)
 int network_remove(struct network *n, struct err *err)
 {
     FAIL_POINT("network.links.remove", err);
-    return n->driver->remove(n, err);
+    drop_link(n->host, n); /* what goes now is no news to the watch */
+    int r = n->driver->remove(n, err);
+    if (r < 0)
+        add_link(n->host, n);
+    return r;
 }
 
 int network_heal(struct network *n, struct err *err)
@@ -312,8 +327,8 @@ int network_rejoin(struct network *n, const struct endpoint *ep, struct err *err
 
     (void)pthread_mutex_lock(&n->lock);
     int r = ep->ip.family ? take_address(n, AF_INET, &ep->ip, &ignored, err) : 0;
-    if (r >= 0 && ep->ip6.family)
-        r = take_address(n, AF_INET6, &ep->ip6, &ignored, err);
+    if (r >= 0 && ep->ip6.family && (r = take_address(n, AF_INET6, &ep->ip6, &ignored, err)) < 0)
+        give_back(n, &ep->ip);
     (void)pthread_mutex_unlock(&n->lock);
     return r;
 }

@@ -15,9 +15,9 @@ struct proxy_port {
     bool stream;
     struct sockaddr_storage to;
     socklen_t to_len;
-    struct loop_source *src, *sweep;
+    struct loop_source *src, *timer;
     struct peer *peers; /* connections, or senders of datagrams */
-    size_t npeers;
+    size_t npeers, max; /* PROXY_PEERS_MAX of them */
 };
 
 /* Of a connection, or of a sender of datagrams: what both have. */
@@ -27,7 +27,9 @@ struct peer {
     void (*free)(struct peer *p);
 };
 
-#define PROXY_PEERS_MAX 4096 /* of one port; more wait in the socket's queue */
+/* Of one port. More connections wait in the socket's queue; the longest silent sender of datagrams
+ * makes room. */
+#define PROXY_PEERS_MAX 4096
 
 struct loop *proxy_loop(struct proxy *p);
 /** proxy_packet() - room for one datagram of any size, for the moment. */
@@ -39,5 +41,7 @@ void peer_drop(struct peer *p);
 /** stream_ready(), datagram_ready() - the host's socket has something for us. */
 void stream_ready(struct loop_source *s, uint32_t events, void *arg);
 void datagram_ready(struct loop_source *s, uint32_t events, void *arg);
+/** stream_again() - descriptors were short, and may be there again. */
+void stream_again(struct loop_source *s, uint32_t events, void *arg);
 /** datagram_sweep() - forget senders that have been silent. */
 void datagram_sweep(struct loop_source *s, uint32_t events, void *arg);

@@ -149,17 +149,17 @@ void peer_drop(struct peer *p)
         }
     port->npeers--;
     p->free(p);
-    if (port->stream && port->src && port->npeers == PROXY_PEERS_MAX - 1) /* room again */
+    if (port->stream && port->src && port->npeers == port->max - 1) /* room again */
         (void)!loop_source_arm(port->src, EPOLLIN, &ignored);
 }
 
 static int open_port(struct proxy_port *port, struct err *err)
 {
     struct loop *l = port->proxy->loop;
-    int r = 0;
+    int r = port->stream
+                ? loop_add_timer(l, -1, 0, stream_again, port, &port->timer, err)
+                : loop_add_timer(l, SWEEP_NS, SWEEP_NS, datagram_sweep, port, &port->timer, err);
 
-    if (!port->stream)
-        r = loop_add_timer(l, SWEEP_NS, SWEEP_NS, datagram_sweep, port, &port->sweep, err);
     if (r >= 0)
         r = loop_add_fd(l, port->fd, EPOLLIN, port->stream ? stream_ready : datagram_ready, port,
                         &port->src, err);
@@ -170,7 +170,7 @@ static int close_port(struct proxy_port *port, struct err *err)
 {
     (void)err;
     loop_source_free(take_ptr(&port->src));
-    loop_source_free(take_ptr(&port->sweep));
+    loop_source_free(take_ptr(&port->timer));
     while (port->peers)
         peer_drop(port->peers);
     close_fd(&port->fd);
@@ -201,6 +201,7 @@ int proxy_port_new(struct proxy *p, int fd, bool stream, const struct ip *to, ui
 
     port->proxy = p;
     port->stream = stream;
+    port->max = PROXY_PEERS_MAX;
     fill_address(port, to, number);
     port->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     int r = port->fd < 0 || fcntl(port->fd, F_SETFL, O_NONBLOCK) < 0

@@ -75,6 +75,16 @@ static struct sender *find(struct proxy_port *port, const struct sockaddr_storag
     return NULL;
 }
 
+static void drop_oldest(struct proxy_port *port)
+{
+    struct sender *oldest = (struct sender *)port->peers;
+
+    for (struct peer *p = port->peers; p; p = p->next)
+        if (((struct sender *)p)->seen_ns < oldest->seen_ns)
+            oldest = (struct sender *)p;
+    peer_drop(&oldest->peer);
+}
+
 static struct sender *sender_new(struct proxy_port *port, const struct sockaddr_storage *from,
                                  socklen_t len)
 {
@@ -133,10 +143,12 @@ static bool forward(struct proxy_port *port, char *packet)
     if (n < 0)
         return errno == EINTR;
     struct sender *s = find(port, &from, m.msg_namelen);
-    if (!s && port->npeers < PROXY_PEERS_MAX)
+    if (!s && port->npeers == port->max)
+        drop_oldest(port);
+    if (!s)
         s = sender_new(port, &from, m.msg_namelen);
     if (!s)
-        return true; /* too many: lost */
+        return true; /* no socket for it: lost */
     keep_control(&m, &s->to);
     s->seen_ns = mono_ns();
     (void)!send(s->fd, packet, (size_t)n, MSG_NOSIGNAL);

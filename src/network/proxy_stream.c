@@ -8,8 +8,11 @@
 
 #include "base/auto.h"
 #include "base/mem.h"
+#include "base/time.h"
 
 #define PIPE_B 65536
+#define BURST 16                          /* pipes full in a row before others get their turn */
+#define ACCEPT_AGAIN_NS (100 * NS_PER_MS) /* after a shortage of descriptors */
 
 /* One direction. */
 struct flow {
@@ -75,7 +78,7 @@ static int pump(struct flow *f)
 {
     ssize_t in = 1, out = 1;
 
-    while (in > 0 || out > 0) {
+    for (int i = 0; i < BURST && (in > 0 || out > 0); i++) {
         in = fill(f);
         out = in < 0 ? in : empty(f);
         if (out < 0)
@@ -97,16 +100,18 @@ static int watch(struct loop_source **src, uint32_t events, bool through)
     return *src ? loop_source_arm(*src, events, NULL) : 0;
 }
 
-/* What is waited for: input where there is room, output where something is held. */
+/* What is waited for: output where something is held, input where nothing is. A pipe that holds
+ * something may be full, since every segment has a page of its own there, however short it is; to
+ * wait for input then would be to spin. */
 static int arm(struct conn *c)
 {
     uint32_t host = 0, inner = 0;
 
-    if (!c->up.eof && c->up.held < PIPE_B)
+    if (c->connected && !c->up.eof && !c->up.held)
         host |= EPOLLIN;
     if (c->down.held)
         host |= EPOLLOUT;
-    if (!c->down.eof && c->down.held < PIPE_B)
+    if (c->connected && !c->down.eof && !c->down.held)
         inner |= EPOLLIN;
     if (c->up.held || !c->connected)
         inner |= EPOLLOUT;
@@ -164,16 +169,31 @@ static void conn_start(struct proxy_port *port, int host)
         peer_drop(&c->peer);
 }
 
+void stream_again(struct loop_source *timer, uint32_t events, void *arg)
+{
+    struct proxy_port *port = arg;
+
+    (void)timer;
+    (void)events;
+    if (port->npeers < port->max)
+        (void)!loop_source_arm(port->src, EPOLLIN, NULL);
+}
+
 void stream_ready(struct loop_source *s, uint32_t events, void *arg)
 {
     struct proxy_port *port = arg;
 
     (void)events;
-    while (port->npeers < PROXY_PEERS_MAX) {
+    while (port->npeers < port->max) {
         int fd = accept4(port->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-        if (fd < 0) /* EAGAIN, or out of descriptors: the queue waits */
+        if (fd >= 0) {
+            conn_start(port, fd);
+            continue;
+        }
+        if (errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM)
             return;
-        conn_start(port, fd);
+        loop_timer_set(port->timer, ACCEPT_AGAIN_NS, 0); /* the queue waits, and would wake us */
+        break;
     }
     (void)!loop_source_arm(s, 0, NULL);
 }

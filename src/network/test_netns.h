@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <stdarg.h>
+#include <sys/mount.h>
 
 #include "base/auto.h"
 #include "base/buf.h"
@@ -41,12 +42,14 @@ static inline void own_netns(void)
     loopback_up();
 }
 
-/* For links, sysctls and rules. */
+/* For links, sysctls and rules; /sys shows them. */
 static inline void own_root_netns(void)
 {
     NEED_ROOT();
-    if (unshare(CLONE_NEWNET) < 0)
+    if (unshare(CLONE_NEWNET | CLONE_NEWNS) < 0)
         SKIP("cannot make a network namespace: needs CAP_SYS_ADMIN");
+    CHECK_INT(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+    CHECK_INT(mount("sysfs", "/sys", "sysfs", 0, NULL), 0);
     loopback_up();
 }
 
