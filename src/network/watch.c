@@ -49,6 +49,13 @@ static const void *find_attr(const struct nlmsghdr *h, size_t header, uint16_t t
     return NULL;
 }
 
+/* The kernel says which flags have changed; all of them have when a link is new, and ours are down
+ * at first. */
+static bool taken_down(const struct ifinfomsg *link)
+{
+    return link->ifi_change != ~0U && (link->ifi_change & IFF_UP) && !(link->ifi_flags & IFF_UP);
+}
+
 /* A link that goes, goes down or has another name; an address that goes. */
 static bool link_changed(struct net_watch *w, const struct nlmsghdr *h)
 {
@@ -65,7 +72,7 @@ static bool link_changed(struct net_watch *w, const struct nlmsghdr *h)
         return false;
     if (link->ifi_family == AF_BRIDGE) /* a port has come or gone: not the bridge itself */
         return false;
-    if (h->nlmsg_type == RTM_DELLINK || !(link->ifi_flags & IFF_UP))
+    if (h->nlmsg_type == RTM_DELLINK || taken_down(link))
         return net_host_owns(w->host, link->ifi_index, NULL);
     const char *name = find_attr(h, sizeof(*link), IFLA_IFNAME, &n);
     return name && n > 0 && n <= IFNAMSIZ && net_host_owns(w->host, link->ifi_index, name);
