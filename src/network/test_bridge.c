@@ -351,6 +351,24 @@ TEST(harm_is_healed)
     done(h, n);
 }
 
+/* The engine gives up a removal when the row cannot be deleted. */
+TEST(what_was_removed_can_be_had_back)
+{
+    struct net_host *h = start();
+    struct network_conf c = conf("bridge");
+    struct network *n = open_net(h, &c);
+    struct err e = {0};
+
+    auto_free char *before = output_of("nft list table inet cleat-test");
+    CHECK_OK(network_remove(n, &e));
+    CHECK_INT(network_heal(n, &e), 1);
+    check_whole(n);
+    CHECK_OUTPUT(before, "nft list table inet cleat-test");
+    CHECK_INT(claimed_by_another_process(c.opts.bridge), 1);
+    CHECK_INT(network_heal(n, &e), 0);
+    done(h, n);
+}
+
 /* Somebody has put another link at the old name: nothing is broken further. */
 TEST(a_name_that_is_taken_cannot_be_restored)
 {
