@@ -71,6 +71,8 @@ int rtnl_link_has_alias(int nl, const char *name, const char *text, struct err *
 int rtnl_link_rename(int nl, int ifindex, const char *name, struct err *err) MUST;
 /** rtnl_link_name() - name by ifindex; @ret holds IFNAMSIZ bytes; -ENODEV. */
 int rtnl_link_name(int nl, int ifindex, char *ret, struct err *err) MUST;
+/** rtnl_link_is() - is it of this kind ("bridge", "veth")? Return: 1, 0. */
+int rtnl_link_is(int nl, const char *name, const char *kind, struct err *err) MUST;
 /** rtnl_link_del() - delete a link by name; a missing one is success. */
 int rtnl_link_del(int nl, const char *name, struct err *err) MUST;
 /** rtnl_link_up() - set IFF_UP. */

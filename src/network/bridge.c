@@ -189,7 +189,9 @@ static int make_link(struct network *n, int nl, struct err *err)
     FAIL_POINT("network.bridge.make", err);
     int r = rtnl_bridge_add(nl, n->link, n->opts.mtu, err);
     if (r >= 0)
-        r = n->index = rtnl_link_index(nl, n->link, err);
+        r = rtnl_link_index(nl, n->link, err);
+    if (r >= 0)
+        n->index = r;
     choose_mac(n, mac);
     return r < 0 ? r : rtnl_link_set_mac(nl, n->index, mac, err);
 }
@@ -219,6 +221,8 @@ static int set_up_link(struct network *n, bool fresh, struct err *err)
     int index = rtnl_link_index(nl, n->link, &missing);
     if (index > 0 && fresh)
         return err_conflict(err, "there is such a link already");
+    if (index > 0 && rtnl_link_is(nl, n->link, "bridge", &missing) == 0)
+        return err_conflict(err, "there is such a link, and it is no bridge");
     if (index > 0) {
         n->index = index;
     } else {

@@ -336,10 +336,10 @@ static void end_it(struct box *b, int control, int netns)
     box_done(b, control);
 }
 
-/* What a command says inside the container's namespace; the caller frees it. */
-static char *inside(int netns, const char *command)
+/* What a command says inside the container's namespace. */
+static const char *inside(int netns, const char *command)
 {
-    char text[512] = "";
+    static char text[512];
     auto_close int home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 
     CHECK_INT(setns(netns, CLONE_NEWNET), 0);
@@ -350,14 +350,10 @@ static char *inside(int netns, const char *command)
     (void)pclose(f);
     CHECK_INT(setns(home, CLONE_NEWNET), 0);
     text[n && text[n - 1] == '\n' ? n - 1 : n] = '\0';
-    return strdup(text);
+    return text;
 }
 
-#define CHECK_INSIDE(netns, want, command)                                                         \
-    do {                                                                                           \
-        auto_free char *text_ = inside((netns), (command));                                        \
-        CHECK_STR(text_, (want));                                                                  \
-    } while (0)
+#define CHECK_INSIDE(netns, want, command) CHECK_STR(inside((netns), (command)), (want))
 
 #define IPV4S "ip -4 -br addr | awk '{ print $1, $3 }' | xargs"
 #define DEFAULTS "ip -4 route show default | awk '{ print $3, $5 }' | xargs"
