@@ -215,6 +215,15 @@ int rtnl_link_up(int nl, int ifindex, struct err *err)
     return rtnl_ack(nl, &q, err, "bring up", "link");
 }
 
+int rtnl_link_down(int nl, int ifindex, struct err *err)
+{
+    struct rtnl_req q;
+    struct ifinfomsg *link = change_link(&q, ifindex);
+
+    link->ifi_change = IFF_UP;
+    return rtnl_ack(nl, &q, err, "take down", "link");
+}
+
 /* RTM_GETLINK: the answer is one RTM_NEWLINK, or an error message. */
 static int get_link(int nl, struct rtnl_req *q, const char *name, char *answer, size_t size,
                     struct err *err)

@@ -56,7 +56,9 @@ TEST(links_by_name_and_index)
     CHECK(strstr(e.msg, "create link b0: "));
     CHECK_OK(rtnl_link_name(nl, b, name, &e));
     CHECK_STR(name, "b0");
+    CHECK_OK(rtnl_link_down(nl, b, &e));
     CHECK_OK(rtnl_link_rename(nl, b, "fifteen-letters", &e));
+    CHECK_OK(rtnl_link_up(nl, b, &e));
     CHECK_OK(rtnl_link_name(nl, b, name, &e));
     CHECK_STR(name, "fifteen-letters");
     CHECK_INT(rtnl_link_index(nl, "b0", &e), -ENODEV);

@@ -276,7 +276,7 @@ static int remove_bridge(struct network *n, struct err *err)
     return r;
 }
 
-/* Return: 1 it had another name and has its own again. */
+/* Return: 1 it had another name and has its own again; it may be down then. */
 static int restore_name(struct network *n, struct err *err)
 {
     char name[IFNAMSIZ] = "";
@@ -288,6 +288,12 @@ static int restore_name(struct network *n, struct err *err)
     if (rtnl_link_name(nl, n->index, name, &gone) < 0 || strcmp(name, n->link) == 0)
         return 0;
     int r = rtnl_link_rename(nl, n->index, n->link, err);
+    if (r == -EBUSY) {
+        err_clear(err);
+        r = rtnl_link_down(nl, n->index, err);
+        if (r >= 0)
+            r = rtnl_link_rename(nl, n->index, n->link, err);
+    }
     if (r < 0)
         return err_wrap(err, r, "bridge %s was renamed to %s and cannot be given its name back",
                         n->link, name);

@@ -153,10 +153,17 @@ static int op_dns(struct call *c)
 static const struct {
     const char *name;
     int (*fn)(struct call *c);
-} ops[] = {{"watch", op_watch},         {"attach", op_attach},       {"exec", op_exec},
-           {"resize", op_resize},       {"kill", op_kill},           {"close", op_close},
-           {"end", op_end},             {"state", op_state},         {"net-join", op_net_join},
-           {"net-leave", op_net_leave}, {"dns", op_dns}};
+} ops[] = {{"watch", op_watch},
+           {"attach", op_attach},
+           {"exec", op_exec},
+           {"resize", op_resize},
+           {"kill", op_kill},
+           {"close", op_close},
+           {"end", op_end},
+           {"state", op_state},
+           {"net-join", op_net_join},
+           {"net-leave", op_net_leave},
+           {"dns", op_dns}};
 
 static int dispatch(struct call *c)
 {
