@@ -67,14 +67,17 @@ int rtnl_link_set_mac(int nl, int ifindex, const uint8_t mac[6], struct err *err
 int rtnl_link_set_alias(int nl, int ifindex, const char *text, struct err *err) MUST;
 /** rtnl_link_has_alias() - is that the note? Return: 1, 0. */
 int rtnl_link_has_alias(int nl, const char *name, const char *text, struct err *err) MUST;
-/** rtnl_link_rename() - its name by its index; newer kernels allow it while it is up. */
+/** rtnl_link_rename() - its name by its index; -EBUSY: it is up, which kernels before 6.2 mind. */
 int rtnl_link_rename(int nl, int ifindex, const char *name, struct err *err) MUST;
 /** rtnl_link_name() - name by ifindex; @ret holds IFNAMSIZ bytes; -ENODEV. */
 int rtnl_link_name(int nl, int ifindex, char *ret, struct err *err) MUST;
+/** rtnl_link_is() - is it of this kind ("bridge", "veth")? Return: 1, 0. */
+int rtnl_link_is(int nl, const char *name, const char *kind, struct err *err) MUST;
 /** rtnl_link_del() - delete a link by name; a missing one is success. */
 int rtnl_link_del(int nl, const char *name, struct err *err) MUST;
-/** rtnl_link_up() - set IFF_UP. */
+/** rtnl_link_up(), rtnl_link_down() - set or clear IFF_UP. */
 int rtnl_link_up(int nl, int ifindex, struct err *err) MUST;
+int rtnl_link_down(int nl, int ifindex, struct err *err) MUST;
 /** rtnl_link_index() - ifindex of a name; -ENODEV when there is none. */
 int rtnl_link_index(int nl, const char *name, struct err *err) MUST;
 

@@ -216,6 +216,15 @@ int rtnl_link_up(int nl, int ifindex, struct err *err)
     return rtnl_ack(nl, &q, err, "bring up", "link");
 }
 
+int rtnl_link_down(int nl, int ifindex, struct err *err)
+{
+    struct rtnl_req q;
+    struct ifinfomsg *link = change_link(&q, ifindex);
+
+    link->ifi_change = IFF_UP;
+    return rtnl_ack(nl, &q, err, "take down", "link");
+}
+
 /* RTM_GETLINK: the answer is one RTM_NEWLINK, or an error message. */
 static int get_link(int nl, struct rtnl_req *q, const char *name, char *answer, size_t size,
                     struct err *err)
@@ -245,15 +254,25 @@ static int get_named(int nl, const char *name, char *answer, size_t size, struct
     return get_link(nl, &q, name, answer, size, err);
 }
 
+static struct rtattr *find_attr(struct rtattr *a, int left, unsigned short type)
+{
+    for (; RTA_OK(a, left); a = RTA_NEXT(a, left))
+        if ((a->rta_type & NLA_TYPE_MASK) == type)
+            return a;
+    return NULL;
+}
+
 /* The first attribute of a type in an answer, or NULL. */
 static struct rtattr *link_attr(struct nlmsghdr *h, unsigned short type)
 {
-    int left = (int)IFLA_PAYLOAD(h);
+    return find_attr(IFLA_RTA(NLMSG_DATA(h)), (int)IFLA_PAYLOAD(h), type);
+}
 
-    for (struct rtattr *a = IFLA_RTA(NLMSG_DATA(h)); RTA_OK(a, left); a = RTA_NEXT(a, left))
-        if (a->rta_type == type)
-            return a;
-    return NULL;
+static bool has_text(const struct rtattr *a, const char *text)
+{
+    size_t n = a ? strnlen(RTA_DATA(a), RTA_PAYLOAD(a)) : 0;
+
+    return a && n == strlen(text) && memcmp(RTA_DATA(a), text, n) == 0;
 }
 
 int rtnl_link_index(int nl, const char *name, struct err *err)
@@ -286,11 +305,19 @@ int rtnl_link_has_alias(int nl, const char *name, const char *text, struct err *
     char answer[LINK_MAX] __attribute__((aligned(8)));
     int r = get_named(nl, name, answer, sizeof(answer), err);
 
+    return r < 0 ? r : has_text(link_attr((struct nlmsghdr *)answer, IFLA_IFALIAS), text);
+}
+
+int rtnl_link_is(int nl, const char *name, const char *kind, struct err *err)
+{
+    char answer[LINK_MAX] __attribute__((aligned(8)));
+    int r = get_named(nl, name, answer, sizeof(answer), err);
+
     if (r < 0)
         return r;
-    const struct rtattr *a = link_attr((struct nlmsghdr *)answer, IFLA_IFALIAS);
-    return a && RTA_PAYLOAD(a) >= strlen(text) && memcmp(RTA_DATA(a), text, strlen(text)) == 0 &&
-           strnlen(RTA_DATA(a), RTA_PAYLOAD(a)) == strlen(text);
+    struct rtattr *info = link_attr((struct nlmsghdr *)answer, IFLA_LINKINFO);
+    return info &&
+           has_text(find_attr(RTA_DATA(info), (int)RTA_PAYLOAD(info), IFLA_INFO_KIND), kind);
 }
 
 int rtnl_link_stats(int nl, const char *name, struct rtnl_stats *ret, struct err *err)

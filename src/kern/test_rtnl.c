@@ -47,11 +47,18 @@ TEST(links_by_name_and_index)
     struct err e = {0};
     int b = bridge(nl, "b0");
 
+    CHECK_INT(rtnl_link_is(nl, "b0", "bridge", &e), 1);
+    CHECK_INT(rtnl_link_is(nl, "b0", "brid", &e), 0);
+    CHECK_INT(rtnl_link_is(nl, "b0", "bridge2", &e), 0);
+    CHECK_INT(rtnl_link_is(nl, "lo", "bridge", &e), 0); /* of no kind */
+    CHECK_INT(rtnl_link_is(nl, "none", "bridge", &e), -ENODEV);
     CHECK_INT(rtnl_bridge_add(nl, "b0", 0, &e), -EEXIST);
     CHECK(strstr(e.msg, "create link b0: "));
     CHECK_OK(rtnl_link_name(nl, b, name, &e));
     CHECK_STR(name, "b0");
+    CHECK_OK(rtnl_link_down(nl, b, &e));
     CHECK_OK(rtnl_link_rename(nl, b, "fifteen-letters", &e));
+    CHECK_OK(rtnl_link_up(nl, b, &e));
     CHECK_OK(rtnl_link_name(nl, b, name, &e));
     CHECK_STR(name, "fifteen-letters");
     CHECK_INT(rtnl_link_index(nl, "b0", &e), -ENODEV);

@@ -194,7 +194,9 @@ static int make_link(struct network *n, int nl, struct err *err)
     FAIL_POINT("network.bridge.make", err);
     int r = rtnl_bridge_add(nl, n->link, n->opts.mtu, err);
     if (r >= 0)
-        r = n->index = rtnl_link_index(nl, n->link, err);
+        r = rtnl_link_index(nl, n->link, err);
+    if (r >= 0)
+        n->index = r;
     choose_mac(n, mac);
     return r < 0 ? r : rtnl_link_set_mac(nl, n->index, mac, err);
 }
@@ -224,6 +226,8 @@ static int set_up_link(struct network *n, bool fresh, struct err *err)
     int index = rtnl_link_index(nl, n->link, &missing);
     if (index > 0 && fresh)
         return err_conflict(err, "there is such a link already");
+    if (index > 0 && rtnl_link_is(nl, n->link, "bridge", &missing) == 0)
+        return err_conflict(err, "there is such a link, and it is no bridge");
     if (index > 0) {
         n->index = index;
     } else {
@@ -277,7 +281,7 @@ static int remove_bridge(struct network *n, struct err *err)
     return r;
 }
 
-/* Return: 1 it had another name and has its own again. */
+/* Return: 1 it had another name and has its own again; it may be down then. */
 static int restore_name(struct network *n, struct err *err)
 {
     char name[IFNAMSIZ] = "";
@@ -289,6 +293,12 @@ static int restore_name(struct network *n, struct err *err)
     if (rtnl_link_name(nl, n->index, name, &gone) < 0 || strcmp(name, n->link) == 0)
         return 0;
     int r = rtnl_link_rename(nl, n->index, n->link, err);
+    if (r == -EBUSY) {
+        err_clear(err);
+        r = rtnl_link_down(nl, n->index, err);
+        if (r >= 0)
+            r = rtnl_link_rename(nl, n->index, n->link, err);
+    }
     if (r < 0)
         return err_wrap(err, r, "bridge %s was renamed to %s and cannot be given its name back",
                         n->link, name);

@@ -72,12 +72,16 @@ static int set_up(struct network *n, struct err *err)
 
     if (nl < 0)
         return nl;
-    n->index = rtnl_link_index(nl, n->link, &missing);
-    if (n->index > 0)
+    int r = rtnl_link_index(nl, n->link, &missing);
+    if (r > 0) {
+        n->index = r;
         return 0;
-    int r = make_parent(n, nl, err);
+    }
+    r = make_parent(n, nl, err);
     if (r >= 0)
-        r = n->index = rtnl_link_index(nl, n->link, err);
+        r = rtnl_link_index(nl, n->link, err);
+    if (r >= 0)
+        n->index = r;
     if (r >= 0 && (r = rtnl_link_set_alias(nl, n->index, OURS, err)) < 0)
         (void)!rtnl_link_del(nl, n->link, NULL);
     return r < 0 ? r : 1;

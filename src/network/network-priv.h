@@ -58,6 +58,7 @@ struct network {
     char link[IFNAMSIZ]; /* the bridge, or the link that is shared */
     struct net_options opts;
     bool internal;
+    bool removed;           /* links and rules are gone */
     bool given;             /* the link is somebody else's */
     atomic_int index;       /* ifindex of link: the watch reads it while it is mended */
     int claim;              /* locked file while the bridge is ours; -1: none */

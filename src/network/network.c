@@ -202,12 +202,30 @@ int network_remove(struct network *n, struct err *err)
     int r = n->driver->remove(n, err);
     if (r < 0)
         add_link(n->host, n);
+    n->removed = r >= 0;
     return r;
+}
+
+/* A removal that was given up when links and rules had gone already. */
+static int reopen(struct network *n, struct err *err)
+{
+    struct network_conf c = {.id = n->id,
+                             .driver = n->driver->name,
+                             .opts = n->opts,
+                             .internal = n->internal,
+                             .given = n->given};
+    int r = n->driver->open(n, &c, err);
+
+    if (r < 0)
+        return r;
+    n->removed = false;
+    add_link(n->host, n);
+    return 1;
 }
 
 int network_heal(struct network *n, struct err *err)
 {
-    return n->driver->heal(n, err);
+    return n->removed ? reopen(n, err) : n->driver->heal(n, err);
 }
 
 int network_attach(struct network *n, const struct endpoint *ep, bool hairpin, struct err *err)

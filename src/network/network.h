@@ -73,7 +73,8 @@ int network_open(struct net_host *h, const struct network_conf *c, struct networ
                  struct err *err) MUST;
 /** network_close() - forget it; links and rules stay for running containers. */
 void network_close(struct network *n);
-/** network_remove() - delete links and rules; network_close() after that. */
+/** network_remove() - delete links and rules; network_close() after that, or network_heal() to have
+ * it back. */
 int network_remove(struct network *n, struct err *err) MUST;
 /** network_heal() - make again what somebody has taken away. Return: 1 the link is a new one, and
  * endpoints want network_attach(); 0 all is there. */

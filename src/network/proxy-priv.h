@@ -17,7 +17,7 @@ struct proxy_port {
     socklen_t to_len;
     struct loop_source *src, *timer;
     struct peer *peers; /* connections, or senders of datagrams */
-    size_t npeers, max; /* PROXY_PEERS_MAX of them */
+    size_t npeers, max;
 };
 
 /* Of a connection, or of a sender of datagrams: what both have. */
@@ -32,6 +32,8 @@ struct peer {
 #define PROXY_PEERS_MAX 4096
 
 struct loop *proxy_loop(struct proxy *p);
+/** proxy_set_max() - other than PROXY_PEERS_MAX, for ports that are made from here on. */
+void proxy_set_max(struct proxy *p, size_t max);
 /** proxy_packet() - room for one datagram of any size, for the moment. */
 char *proxy_packet(struct proxy *p);
 void peer_link(struct proxy_port *port, struct peer *p);
@@ -42,6 +44,6 @@ void peer_drop(struct peer *p);
 void stream_ready(struct loop_source *s, uint32_t events, void *arg);
 void datagram_ready(struct loop_source *s, uint32_t events, void *arg);
 /** stream_again() - descriptors were short, and may be there again. */
-void stream_again(struct loop_source *s, uint32_t events, void *arg);
+void stream_again(struct loop_source *timer, uint32_t events, void *arg);
 /** datagram_sweep() - forget senders that have been silent. */
 void datagram_sweep(struct loop_source *s, uint32_t events, void *arg);

@@ -20,6 +20,7 @@ struct proxy {
     pthread_cond_t called;
     struct loop *loop; /* NULL until the first port */
     pthread_t thread;
+    size_t max;
     char packet[65536];
 };
 
@@ -27,6 +28,7 @@ struct proxy *proxy_new(void)
 {
     struct proxy *p = xnew(struct proxy);
 
+    p->max = PROXY_PEERS_MAX;
     (void)pthread_mutex_init(&p->lock, NULL);
     (void)pthread_cond_init(&p->called, NULL);
     return p;
@@ -35,6 +37,11 @@ struct proxy *proxy_new(void)
 struct loop *proxy_loop(struct proxy *p)
 {
     return p->loop;
+}
+
+void proxy_set_max(struct proxy *p, size_t max)
+{
+    p->max = max;
 }
 
 char *proxy_packet(struct proxy *p)
@@ -201,7 +208,7 @@ int proxy_port_new(struct proxy *p, int fd, bool stream, const struct ip *to, ui
 
     port->proxy = p;
     port->stream = stream;
-    port->max = PROXY_PEERS_MAX;
+    port->max = p->max;
     fill_address(port, to, number);
     port->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     int r = port->fd < 0 || fcntl(port->fd, F_SETFL, O_NONBLOCK) < 0

@@ -20,9 +20,9 @@ void proxy_free(struct proxy *p);
 /**
  * proxy_port_new() - serve a port
  * @fd: listening stream socket, or bound datagram socket, of the host; stays the caller's
- * @to, @port: address in the container, of either family
+ * @to, @number: address and port in the container, of either family
  */
-int proxy_port_new(struct proxy *p, int fd, bool stream, const struct ip *to, uint16_t port,
+int proxy_port_new(struct proxy *p, int fd, bool stream, const struct ip *to, uint16_t number,
                    struct proxy_port **ret, struct err *err) MUST;
 /** proxy_port_free() - when this returns nobody uses the socket any more; connections are cut. */
 void proxy_port_free(struct proxy_port *port);

@@ -271,6 +271,35 @@ TEST(a_given_bridge_stays)
     CHECK_OUTPUT("0", "nft list ruleset | grep -c 'br[0-9]'");
 }
 
+/* The host's own interface would be cut off by our rules. */
+TEST(what_is_no_bridge_is_not_taken_for_one)
+{
+    struct net_host *h = start();
+    struct network_conf c = conf("bridge");
+    struct network *n = NULL;
+    struct err e = {0};
+
+    run("ip link add %s type veth peer name v1; ip link set %s up", c.opts.bridge, c.opts.bridge);
+    for (int given = 0; given < 2; given++) {
+        c.given = given;
+        CHECK_INT(network_open(h, &c, &n, &e), -EEXIST);
+        CHECK_INT(e.kind, ERR_CONFLICT);
+        CHECK(strstr(e.msg, "there is such a link, and it is no bridge"));
+    }
+    auto_free char *have = addresses(c.opts.bridge);
+    CHECK_STR(have, "");
+    CHECK_OUTPUT("0", "nft list ruleset | grep -c 'br[0-9]'");
+    run("ip link del v1");
+    c.given = false;
+    n = open_net(h, &c);
+    run("ip link del %s; ip link add %s type veth peer name v1", c.opts.bridge, c.opts.bridge);
+    CHECK_INT(network_heal(n, &e), -EEXIST);
+    run("ip link del v1");
+    CHECK_INT(network_heal(n, &e), 1);
+    check_whole(n);
+    done(h, n);
+}
+
 TEST(a_given_bridge_is_waited_for)
 {
     struct net_host *h = start();
@@ -348,6 +377,24 @@ TEST(harm_is_healed)
     check_healed(n, 1, "ip link set $b down; ip link set $b name other; ip addr flush dev other");
     check_healed(n, 1, "ip link set $b down; ip link set $b name other; ip link set other up");
     check_healed(n, 1, "ip link del $b; ip link add $b address " MAC " type bridge");
+    done(h, n);
+}
+
+/* The engine gives up a removal when the row cannot be deleted. */
+TEST(what_was_removed_can_be_had_back)
+{
+    struct net_host *h = start();
+    struct network_conf c = conf("bridge");
+    struct network *n = open_net(h, &c);
+    struct err e = {0};
+
+    auto_free char *before = output_of("nft list table inet cleat-test");
+    CHECK_OK(network_remove(n, &e));
+    CHECK_INT(network_heal(n, &e), 1);
+    check_whole(n);
+    CHECK_OUTPUT(before, "nft list table inet cleat-test");
+    CHECK_INT(claimed_by_another_process(c.opts.bridge), 1);
+    CHECK_INT(network_heal(n, &e), 0);
     done(h, n);
 }
 

@@ -34,11 +34,11 @@ static int bind_to(int type, const char *host, uint16_t number)
 
 static uint16_t number_of(int fd)
 {
-    struct sockaddr_storage a = {0};
+    struct sockaddr_in6 a = {0};
     socklen_t n = sizeof(a);
 
     CHECK_INT(getsockname(fd, (struct sockaddr *)&a, &n), 0);
-    return ntohs(((struct sockaddr_in *)&a)->sin_port); /* at the same place in IPv6 */
+    return ntohs(a.sin6_port); /* at the same place in IPv4 */
 }
 
 static struct port_table *start(void)

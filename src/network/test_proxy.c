@@ -55,11 +55,11 @@ static int bound(int type, const char *text)
 
 static uint16_t number_of(int fd)
 {
-    struct sockaddr_storage a = {0};
+    struct sockaddr_in6 a = {0};
     socklen_t n = sizeof(a);
 
     CHECK_INT(getsockname(fd, (struct sockaddr *)&a, &n), 0);
-    return ntohs(((struct sockaddr_in *)&a)->sin_port);
+    return ntohs(a.sin6_port); /* at the same place in IPv4 */
 }
 
 static void set_patience(int fd)
@@ -142,6 +142,17 @@ static void serve(struct fixture *f, int type, const char *host, const char *to)
     f->number = number_of(f->host);
     CHECK_OK(proxy_port_new(f->proxy, f->host, type == SOCK_STREAM, &addr, number_of(f->server),
                             &f->port, &e));
+}
+
+static struct fixture start_capped(int type, const char *host, const char *to)
+{
+    struct fixture f = {0};
+
+    own_netns();
+    f.proxy = proxy_new();
+    proxy_set_max(f.proxy, CAP);
+    serve(&f, type, host, to);
+    return f;
 }
 
 static struct fixture start(int type, const char *host, const char *to)
@@ -471,10 +482,9 @@ TEST(a_fast_connection_leaves_others_their_turn)
 
 TEST(more_connections_than_the_cap_wait)
 {
-    struct fixture f = start(SOCK_STREAM, "0.0.0.0", "127.0.0.5");
+    struct fixture f = start_capped(SOCK_STREAM, "0.0.0.0", "127.0.0.5");
     static struct pair p[CAP];
 
-    f.port->max = CAP;
     for (size_t i = 0; i < CAP; i++)
         p[i] = joined(&f);
     auto_close int client = connected(SOCK_STREAM, "127.0.0.1", f.number);
@@ -630,10 +640,9 @@ TEST(a_refused_datagram_is_lost_and_no_more)
 /* Anybody can send from many ports: whoever comes later is served all the same. */
 TEST(more_senders_than_the_cap)
 {
-    struct fixture f = start(SOCK_DGRAM, "0.0.0.0", "127.0.0.5");
+    struct fixture f = start_capped(SOCK_DGRAM, "0.0.0.0", "127.0.0.5");
     static int client[CAP + 50];
 
-    f.port->max = CAP;
     for (size_t i = 0; i < CAP + 50; i++) {
         client[i] = connected(SOCK_DGRAM, "127.0.0.1", f.number);
         say(client[i], "hello");

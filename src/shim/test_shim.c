@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
@@ -14,6 +16,7 @@
 #include "base/rand.h"
 #include "base/test.h"
 #include "kern/cgroup.h"
+#include "kern/rtnl.h"
 
 #define BUSYBOX "/bin/busybox"
 
@@ -279,4 +282,207 @@ TEST(a_shim_that_does_not_answer_is_not_waited_for)
     CHECK_INT(shim_first_event(pair[0], 50, &a, &ev, &e), 0);
     (void)close(pair[0]);
     CHECK_OK(remove_tree_at(AT_FDCWD, dir, &e));
+}
+
+/* ---- networks of a running container ---- */
+
+#define SLEEP_FOR_EVER                                                                             \
+    {                                                                                              \
+        "/bin/sh", "-c", "while :; do sleep 100; done", NULL                                       \
+    }
+
+/* A bridge in a network namespace of our own, which is the host's to the shim. */
+static int host_bridge(void)
+{
+    struct err e = {0};
+
+    NEED_ROOT();
+    if (unshare(CLONE_NEWNET) < 0)
+        SKIP("cannot make a network namespace: needs CAP_SYS_ADMIN");
+    auto_close int nl = rtnl_open(&e);
+    CHECK_OK(nl);
+    CHECK_OK(rtnl_bridge_add(nl, "br0", 0, &e));
+    int index = rtnl_link_index(nl, "br0", &e);
+    CHECK_OK(index);
+    return index;
+}
+
+/* A running container with a network namespace. Return: the control socket; *ret_netns inside. */
+static int start_with_netns(struct box *b, int *ret_netns)
+{
+    static const char *const argv[] = SLEEP_FOR_EVER;
+    struct shim_event ev = {0};
+    char path[64];
+
+    box_init(b, argv);
+    CHECK(oci_spec_ns(b->plan.spec, "network"));
+    int control = box_start(b, NULL);
+    next_event(b, control, &ev);
+    CHECK_STR(ev.event, "started");
+    (void)snprintf(path, sizeof(path), "/proc/%d/ns/net", ev.pid);
+    *ret_netns = open(path, O_RDONLY | O_CLOEXEC);
+    CHECK(*ret_netns >= 0);
+    return control;
+}
+
+static void end_it(struct box *b, int control, int netns)
+{
+    struct shim_req kill_req = {.op = "kill", .signal = SIGKILL};
+    struct shim_reply rep = {0};
+    struct err e = {0};
+
+    (void)close(netns);
+    CHECK_INT(shim_call(b->run_fd, &kill_req, -1, &b->mem, &rep, &e), 0);
+    box_done(b, control);
+}
+
+/* What a command says inside the container's namespace. */
+static const char *inside(int netns, const char *command)
+{
+    static char text[512];
+    auto_close int home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+
+    CHECK_INT(setns(netns, CLONE_NEWNET), 0);
+    fflush(stdout);
+    FILE *f = popen(command, "re"); /* NOLINT(cert-env33-c): fixed commands */
+    CHECK(f);
+    size_t n = fread(text, 1, sizeof(text) - 1, f);
+    (void)pclose(f);
+    CHECK_INT(setns(home, CLONE_NEWNET), 0);
+    text[n && text[n - 1] == '\n' ? n - 1 : n] = '\0';
+    return text;
+}
+
+#define CHECK_INSIDE(netns, want, command) CHECK_STR(inside((netns), (command)), (want))
+
+#define IPV4S "ip -4 -br addr | awk '{ print $1, $3 }' | xargs"
+#define DEFAULTS "ip -4 route show default | awk '{ print $3, $5 }' | xargs"
+
+static struct shim_net veth(struct box *b, unsigned i, int parent)
+{
+    struct shim_net n = {.kind = arena_strdup(&b->mem, "veth"),
+                         .host_if = arena_printf(&b->mem, "h%u", i),
+                         .peer_if = arena_printf(&b->mem, "eth%u", i),
+                         .parent = parent};
+
+    strv_push(&b->mem, &n.addresses, arena_printf(&b->mem, "10.%u.0.2/24", i));
+    return n;
+}
+
+static int ask(struct box *b, struct shim_req req, const struct shim_net *via, unsigned i,
+               struct shim_reply *rep, struct err *e)
+{
+    struct shim_gateway g = {.family = AF_INET,
+                             .dev = via ? via->peer_if : NULL,
+                             .via = arena_printf(&b->mem, "10.%u.0.1", i)};
+    struct shim_gateway *list[] = {&g};
+
+    if (via) {
+        req.gateways.v = list;
+        req.gateways.n = 1;
+    }
+    *rep = (struct shim_reply){0};
+    return shim_call(b->run_fd, &req, -1, &b->mem, rep, e);
+}
+
+TEST(networks_come_and_go)
+{
+    int bridge = host_bridge(), netns;
+    struct box b;
+    int control = start_with_netns(&b, &netns);
+    struct shim_reply rep;
+    struct err e = {0};
+    auto_close int nl = rtnl_open(&e);
+    struct shim_net first = veth(&b, 0, bridge), second = veth(&b, 1, bridge);
+    struct shim_req join0 = {.op = "net-join", .net = &first};
+    struct shim_req join1 = {.op = "net-join", .net = &second};
+    struct shim_req leave1 = {.op = "net-leave", .peer_if = second.peer_if};
+
+    CHECK_INSIDE(netns, "lo 127.0.0.1/8", IPV4S);
+    CHECK_OK(ask(&b, join0, &first, 0, &rep, &e));
+    CHECK_OK(ask(&b, join1, &second, 1, &rep, &e));
+    CHECK_INSIDE(netns, "1", "ip -4 -br addr | grep -c '^eth0.* 10.0.0.2/24'");
+    CHECK_INSIDE(netns, "1", "ip -4 -br addr | grep -c '^eth1.* 10.1.0.2/24'");
+    CHECK_INSIDE(netns, "10.1.0.1 eth1", DEFAULTS);
+    CHECK(rtnl_link_index(nl, "h0", &e) > 0 && rtnl_link_index(nl, "h1", &e) > 0);
+    CHECK_OK(ask(&b, leave1, &first, 0, &rep, &e));
+    CHECK_INSIDE(netns, "10.0.0.1 eth0", DEFAULTS);
+    CHECK_INSIDE(netns, "0", "ip -br link | grep -c eth1");
+    CHECK_INT(rtnl_link_index(nl, "h1", &e), -ENODEV);
+    CHECK_OK(ask(&b, leave1, &first, 0, &rep, &e)); /* it is gone: success */
+    CHECK_OK(ask(&b, join1, &second, 1, &rep, &e));
+    CHECK_INSIDE(netns, "10.1.0.1 eth1", DEFAULTS);
+    end_it(&b, control, netns);
+}
+
+/* Whatever is wrong with it, the container and the host have what they had. */
+TEST(a_join_that_fails_leaves_nothing)
+{
+    int bridge = host_bridge(), netns;
+    struct box b;
+    int control = start_with_netns(&b, &netns);
+    struct shim_reply rep;
+    struct err e = {0};
+    auto_close int nl = rtnl_open(&e);
+    struct shim_net good = veth(&b, 0, bridge), bad[5];
+    struct shim_req join = {.op = "net-join", .net = &good};
+
+    CHECK_OK(ask(&b, join, &good, 0, &rep, &e));
+    for (size_t i = 0; i < 5; i++)
+        bad[i] = veth(&b, 1, bridge);
+    bad[0].addresses.v[0] = arena_strdup(&b.mem, "nonsense");
+    bad[1].mac = arena_strdup(&b.mem, "nonsense");
+    strmap_set(&b.mem, &bad[2].sysctls, "net/ipv4/conf/eth1/no_such", "1");
+    bad[3].parent = 4711;
+    for (size_t i = 0; i < 5; i++) { /* the last one: its gateway is not in reach */
+        struct shim_req req = {.op = "net-join", .net = &bad[i]};
+        CHECK(ask(&b, req, &bad[i], i == 4 ? 9 : 1, &rep, &e) < 0);
+        CHECK(rep.no > 0 && *e.msg);
+        CHECK_INSIDE(netns, "0", "ip -br link | grep -c eth1");
+        CHECK_INSIDE(netns, "10.0.0.1 eth0", DEFAULTS);
+        CHECK_INT(rtnl_link_index(nl, "h1", &e), -ENODEV);
+    }
+    struct shim_req without = {.op = "net-join"};
+    CHECK_INT(ask(&b, without, NULL, 0, &rep, &e), -EINVAL);
+    struct shim_req same = {.op = "net-join", .net = &good};
+    CHECK_INT(ask(&b, same, &good, 0, &rep, &e), -EEXIST);
+    CHECK_INSIDE(netns, "10.0.0.1 eth0", DEFAULTS);
+    CHECK_INSIDE(netns, "1", "ip -br link | grep -c '^eth0.*UP'");
+    end_it(&b, control, netns);
+}
+
+TEST(a_running_container_hands_out_its_name_servers_sockets)
+{
+    (void)host_bridge();
+    int netns;
+    struct box b;
+    int control = start_with_netns(&b, &netns);
+    struct shim_req req = {.op = "dns"};
+    struct shim_reply rep = {0};
+    struct sockaddr_in at[2] = {0};
+    struct err e = {0};
+
+    if (shim_call(b.run_fd, &req, -1, &b.mem, &rep, &e) < 0 && strstr(e.msg, "packet filter"))
+        SKIP("no nf_tables in this kernel");
+    for (int i = 0; i < 2; i++) { /* a later daemon gets the same ones */
+        if (i)
+            CHECK_OK(shim_call(b.run_fd, &req, -1, &b.mem, &rep, &e));
+        CHECK_INT(rep.nfds, 2);
+        for (int k = 0; k < 2; k++) {
+            struct sockaddr_in got = {0};
+            socklen_t n = sizeof(got);
+            int type = 0;
+            CHECK_INT(getsockname(rep.fds[k], (struct sockaddr *)&got, &n), 0);
+            CHECK_INT(ntohl(got.sin_addr.s_addr), 0x7f00000b);
+            CHECK(i == 0 || got.sin_port == at[k].sin_port);
+            at[k] = got;
+            n = sizeof(type);
+            CHECK_INT(getsockopt(rep.fds[k], SOL_SOCKET, SO_TYPE, &type, &n), 0);
+            CHECK_INT(type, k ? SOCK_STREAM : SOCK_DGRAM);
+            close_fd(&rep.fds[k]);
+        }
+        rep = (struct shim_reply){0};
+    }
+    CHECK_INSIDE(netns, "4", "nft list ruleset | grep -c 127.0.0.11");
+    end_it(&b, control, netns);
 }
