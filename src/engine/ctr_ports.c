@@ -49,6 +49,8 @@ static int parse_host_port(const char *text, struct publish *p, struct err *err)
     for (size_t i = 0; i < range.n; i++)
         if (i > 1 || str_to_u64(range.v[i], &v[i]) < 0 || v[i] > 65535)
             return err_invalid(err, "invalid port specification: \"%s\"", text);
+    if (range.n > 1 && v[1] < v[0])
+        return err_invalid(err, "invalid port specification: \"%s\"", text);
     p->host_port = (uint16_t)v[0];
     p->host_port_last = (uint16_t)v[1];
     return 0;
@@ -81,7 +83,7 @@ static int add_port(const struct container *c, const struct net *n, const char *
     if (r < 0)
         return r;
     p.host = default_host(c, n);
-    if (*host && ip_parse(host, &p.host) < 0)
+    if (*host && (strchr(host, '/') || ip_parse(host, &p.host) < 0))
         return err_invalid(err, "invalid host address \"%s\"", host);
     arena_push(a, *out) = p;
     if (*host || !ip_is_any(&p.host) || !ports_have_ipv6())

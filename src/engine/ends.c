@@ -51,6 +51,9 @@ int endpoint_check(const struct net *n, const struct endpoint_settings *s, struc
         return err_invalid(err, "invalid endpoint settings:\ninvalid IPv6 address: %s", v6);
     if (!str_empty(s->mac_address) && mac_parse(s->mac_address, mac) < 0)
         return err_invalid(err, "invalid MAC address: %s", s->mac_address);
+    const char *ifname = strmap_get(&s->driver_opts, OPT_IFNAME);
+    if (!str_empty(ifname) && (!link_name_valid(ifname) || str_eq(ifname, "lo")))
+        return err_invalid(err, "invalid interface name: %s", ifname);
     if (n && n->predefined && (*v4 || *v6))
         return err_invalid(err, "invalid endpoint settings:\nuser specified IP address is "
                                 "supported on user defined networks only");
@@ -160,19 +163,35 @@ static void wanted_addresses(const struct endpoint_settings *s, struct endpoint 
         (void)snprintf(ret->mac, sizeof(ret->mac), "%s", s->mac_address);
 }
 
-static void choose_ifname(const struct ctr_end *end, const struct endpoint_settings *s,
-                          unsigned index, char ret[IFNAMSIZ])
+static bool has_ifname(const struct container *c, const char *name)
+{
+    for (size_t i = 0; i < c->net.nends; i++)
+        if (strcmp(c->net.ends[i].ifname, name) == 0)
+            return true;
+    return false;
+}
+
+/* As told, or the network's prefix with the lowest number that is free. */
+static int choose_ifname(const struct container *c, const struct endpoint_settings *s,
+                         struct ctr_end *end, struct err *err)
 {
     const char *own = strmap_get(&s->driver_opts, OPT_IFNAME);
 
-    if (!str_empty(own))
-        (void)snprintf(ret, IFNAMSIZ, "%s", own);
-    else
-        (void)snprintf(ret, IFNAMSIZ, "%s%u", network_options(end->net->links)->if_prefix, index);
+    if (!str_empty(own)) {
+        (void)snprintf(end->ifname, sizeof(end->ifname), "%s", own);
+        return has_ifname(c, own) ? err_conflict(err, "interface name %s is taken", own) : 0;
+    }
+    for (unsigned i = 0; i <= c->net.nends; i++) {
+        (void)snprintf(end->ifname, sizeof(end->ifname), "%s%u",
+                       network_options(end->net->links)->if_prefix, i);
+        if (!has_ifname(c, end->ifname))
+            break;
+    }
+    return 0;
 }
 
 int ctr_end_join(struct container *c, const char *network, const struct endpoint_settings *s,
-                 unsigned index, struct ctr_end *ret, struct err *err)
+                 struct ctr_end *ret, struct err *err)
 {
     struct ctr_end end = {.net = net_hold_end(c->e, network, err)};
     struct endpoint wanted;
@@ -185,13 +204,14 @@ int ctr_end_join(struct container *c, const char *network, const struct endpoint
                    end.net->rec.net.name);
     wanted_addresses(s, &wanted);
     if (r >= 0)
+        r = choose_ifname(c, s, &end, err);
+    if (r >= 0)
         r = network_join(end.net->links, &wanted, &end.ep, err);
     if (r < 0) {
         net_put_end(c->e, end.net);
         return err_wrap(err, r, "failed to set up container networking");
     }
     rand_id(end.id);
-    choose_ifname(&end, s, index, end.ifname);
     end_names_add(c, &end);
     *ret = end;
     return 0;
@@ -349,7 +369,7 @@ int ctr_net_join(struct container *c, struct arena *a, struct shim_plan *plan, s
         struct ctr_end end;
         if (!has_interface(name))
             continue;
-        int r = ctr_end_join(c, name, s, (unsigned)c->net.nends, &end, err);
+        int r = ctr_end_join(c, name, s, &end, err);
         if (r < 0)
             return r;
         ctr_end_add(c, &end);

@@ -106,9 +106,9 @@ int ctr_net_join(struct container *c, struct arena *a, struct shim_plan *plan,
 /** ctr_net_started() - its name server's sockets are there: serve them. */
 int ctr_net_started(struct container *c, struct err *err) MUST;
 int ctr_net_publish(struct container *c, struct err *err) MUST;
-/** ctr_end_join() - one end: addresses, names. @index: for the interface's name. */
+/** ctr_end_join() - one end: addresses, names, a name for its interface. */
 int ctr_end_join(struct container *c, const char *network, const struct endpoint_settings *s,
-                 unsigned index, struct ctr_end *ret, struct err *err) MUST;
+                 struct ctr_end *ret, struct err *err) MUST;
 void ctr_end_leave(struct container *c, struct ctr_end *end);
 void ctr_end_add(struct container *c, const struct ctr_end *end); /* to c->net.ends */
 struct shim_net *ctr_end_plan(const struct container *c, const struct ctr_end *end,

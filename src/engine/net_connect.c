@@ -70,20 +70,19 @@ static void drop_wanted(struct container *c, const char *name)
 
 /* ---- a running container ---- */
 
-/* The lowest number that no interface has. */
-static unsigned free_index(const struct container *c, const struct net *n)
+/* Taken out under the lock, since inspect looks at them under it. @left: an end that is no longer
+ * the container's, or NULL. */
+static void unpublish(struct container *c, struct ctr_end *left)
 {
-    const char *prefix = network_options(n->links)->if_prefix;
-    unsigned index = 0;
-
-    for (bool taken = true; taken; index += taken) {
-        char name[IFNAMSIZ];
-        (void)snprintf(name, sizeof(name), "%s%u", prefix, index);
-        taken = false;
-        for (size_t i = 0; i < c->net.nends; i++)
-            taken |= strcmp(c->net.ends[i].ifname, name) == 0;
-    }
-    return index;
+    (void)pthread_mutex_lock(&c->lock);
+    struct ctr_net gone = {.ports = take_ptr(&c->net.ports), .nports = c->net.nports};
+    memcpy(gone.port_end, c->net.port_end, sizeof(gone.port_end));
+    c->net.nports = 0;
+    c->net.port_end[0] = '\0';
+    (void)pthread_mutex_unlock(&c->lock);
+    gone.ends = left ? left : c->net.ends;
+    gone.nends = left ? 1 : c->net.nends;
+    ctr_net_unpublish(&gone);
 }
 
 /* Ports follow the default route: when that moved to another network, so do they. */
@@ -93,7 +92,7 @@ static int move_ports(struct container *c, struct err *err)
 
     if (c->net.nports ? end && strcmp(end->id, c->net.port_end) == 0 : !end)
         return 0;
-    ctr_net_unpublish(&c->net);
+    unpublish(c, NULL);
     return ctr_net_publish(c, err);
 }
 
@@ -159,50 +158,61 @@ static int save(struct container *c, struct err *err)
 }
 
 /* Written down before it is made: a daemon that dies in between leaves an end that can be
- * disconnected, and not an interface that nobody knows. */
+ * disconnected, and not an interface that nobody knows. And once more when ports have moved. */
+static int make_end(struct container *c, const struct ctr_end *end,
+                    const struct endpoint_settings *s, bool *ret_made, struct err *err)
+{
+    int r = save(c, err);
+
+    if (r >= 0)
+        r = ask_join(c, end, s, err);
+    if (r > 0)
+        return err_conflict(err, "container %s has just ended", c->id);
+    *ret_made = r >= 0;
+    FAIL_POINT("network.connect.joined", err);
+    if (r >= 0)
+        r = settle(c, err);
+    return r < 0 ? r : save(c, err);
+}
+
 static int join_running(struct container *c, const struct net *n, const struct endpoint_settings *s,
                         struct err *err)
 {
     struct ctr_end end;
-    int r = ctr_end_join(c, n->rec.net.name, s, n->links ? free_index(c, n) : 0, &end, err);
+    bool made = false;
+    int r = ctr_end_join(c, n->rec.net.name, s, &end, err);
 
     if (r < 0)
         return r;
     ctr_end_add(c, &end);
-    r = save(c, err);
+    r = make_end(c, &end, s, &made, err);
     if (r >= 0)
-        r = ask_join(c, &end, s, err);
-    if (r > 0)
-        r = err_conflict(err, "container %s has just ended", c->id);
-    if (r >= 0 && (r = settle(c, err)) < 0)
+        return r;
+    /* Out of the container first: routes, names and ports are then those without it. */
+    end = take_end(c, c->net.nends - 1);
+    if (strcmp(end.id, c->net.port_end) == 0)
+        unpublish(c, &end);
+    if (made)
         (void)!ask_leave(c, end.ifname, NULL);
-    FAIL_POINT("network.connect.joined", err);
-    if (r < 0) {
-        end = take_end(c, c->net.nends - 1);
-        ctr_end_leave(c, &end);
-    }
+    ctr_end_leave(c, &end);
+    (void)!settle(c, NULL);
     return r;
 }
 
-static int leave_running(struct container *c, size_t i, struct err *err)
+/* @ret_gone: the interface is away, and the end with it, whatever fails behind that. */
+static int leave_running(struct container *c, size_t i, bool *ret_gone, struct err *err)
 {
     struct ctr_end end = take_end(c, i);
-    bool ports = strcmp(end.id, c->net.port_end) == 0;
 
-    if (ports) { /* while the end can still be found */
-        struct ctr_net gone = {
-            .ends = &end, .nends = 1, .ports = take_ptr(&c->net.ports), .nports = c->net.nports};
-        memcpy(gone.port_end, c->net.port_end, sizeof(gone.port_end));
-        c->net.nports = 0;
-        c->net.port_end[0] = '\0';
-        ctr_net_unpublish(&gone);
-    }
+    if (strcmp(end.id, c->net.port_end) == 0)
+        unpublish(c, &end); /* while the end can still be found */
     int r = ask_leave(c, end.ifname, err);
     if (r < 0) {
         ctr_end_add(c, &end);
         (void)!move_ports(c, NULL);
         return r;
     }
+    *ret_gone = true;
     ctr_end_leave(c, &end);
     FAIL_POINT("network.disconnect.left", err);
     return settle(c, err);
@@ -271,17 +281,18 @@ static int disconnect_locked(struct container *c, struct net *n, struct err *err
         return err_as(err, ERR_DENIED, ENOENT, "container %s is not connected to network %s", c->id,
                       name);
     FAIL_POINT("network.disconnect.before", err);
+    bool gone = !has;
     if (has)
-        r = leave_running(c, i, err);
-    if (r < 0)
+        r = leave_running(c, i, &gone, err);
+    if (!gone)
         return r;
     (void)pthread_mutex_lock(&c->lock);
     drop_wanted(c, name);
     (void)pthread_mutex_unlock(&c->lock);
-    r = save(c, err);
-    if (r >= 0 && has)
+    int saved = save(c, r < 0 ? NULL : err);
+    if (has)
         net_event(c->e, n, "disconnect", c->id);
-    return r;
+    return r < 0 ? r : saved;
 }
 
 static int check_state(const struct container *c, struct err *err)

@@ -367,10 +367,10 @@ static int check_pools(const struct ipam *ipam, struct err *err)
 
 /* ---- from the request to the record ---- */
 
-/* Subnets of all our networks. */
-static struct ip *taken_subnets(struct engine *e, size_t *ret_n)
+/* Subnets of all our networks, with room for @more behind them. */
+static struct ip *taken_subnets(struct engine *e, size_t more, size_t *ret_n)
 {
-    struct ip *v = NULL;
+    struct ip *v = xcalloc(more + 1, sizeof(*v));
     size_t n = 0;
 
     (void)pthread_mutex_lock(&e->nets.lock);
@@ -378,7 +378,7 @@ static struct ip *taken_subnets(struct engine *e, size_t *ret_n)
         const struct ipam *ipam = &e->nets.v[i]->rec.net.ipam;
         if (e->nets.v[i]->rec.net.config_only)
             continue;
-        v = xrealloc(v, (n + ipam->config.n + 1) * sizeof(*v));
+        v = xrealloc(v, (n + ipam->config.n + more + 1) * sizeof(*v));
         for (size_t k = 0; k < ipam->config.n; k++)
             if (ip_parse(str_or(ipam->config.v[k]->subnet, ""), &v[n]) == 0)
                 n++;
@@ -450,11 +450,14 @@ static int settle_pools(struct engine *e, struct net *n, struct err *err)
     struct network_inspect *rec = &n->rec.net;
     struct net_options opts;
     size_t ntaken;
-    auto_free struct ip *taken = taken_subnets(e, &ntaken);
+    auto_free struct ip *taken = taken_subnets(e, rec->ipam.config.n, &ntaken);
     int r = net_options_parse(rec->driver, &rec->options, &opts, err);
 
-    for (size_t i = 0; r >= 0 && i < rec->ipam.config.n; i++)
+    for (size_t i = 0; r >= 0 && i < rec->ipam.config.n; i++) {
         r = check_overlap(rec->ipam.config.v[i], taken, ntaken, err);
+        if (r >= 0) /* nor those of the same request */
+            r = ip_parse(rec->ipam.config.v[i]->subnet, &taken[ntaken++]);
+    }
     if (r >= 0 && rec->enable_ipv4 && !has_family(&rec->ipam, AF_INET))
         r = add_pool(e, n, AF_INET, taken, ntaken, err);
     if (r >= 0 && rec->enable_ipv6 && !has_family(&rec->ipam, AF_INET6))

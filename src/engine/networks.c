@@ -478,8 +478,9 @@ int net_prune(struct engine *e, const struct filters *f, struct arena *a,
     auto_free struct net **all = nets_all(e, &n);
     for (size_t i = 0; i < n; i++) {
         struct err one = {0};
+        const char *name = arena_strdup(a, all[i]->rec.net.name);
         if (prunable(e, all[i], f, before) && remove_net(e, all[i], &one) >= 0)
-            strv_push(a, &ret->deleted, all[i]->rec.net.name);
+            strv_push(a, &ret->deleted, name);
         net_put(e, all[i]);
     }
     (void)pthread_mutex_unlock(&e->nets.making);

@@ -31,8 +31,7 @@ static int set_bool(struct net_options *o, const char *val, size_t offset)
     return parse_bool(val, (bool *)((char *)o + offset));
 }
 
-/* The kernel's own rule (dev_valid_name). */
-static bool valid_link_name(const char *s)
+bool link_name_valid(const char *s)
 {
     return *s && strlen(s) < IFNAMSIZ && strcmp(s, ".") != 0 && strcmp(s, "..") != 0 &&
            strcspn(s, "/: \t\n\v\f\r\"\\") == strlen(s);
@@ -40,7 +39,7 @@ static bool valid_link_name(const char *s)
 
 static int set_link(struct net_options *o, const char *val, size_t offset)
 {
-    if (!valid_link_name(val))
+    if (!link_name_valid(val))
         return -EINVAL;
     (void)snprintf((char *)o + offset, IFNAMSIZ, "%s", val);
     return 0;

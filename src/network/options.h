@@ -25,6 +25,10 @@ struct net_options {
     uint16_t flag; /* IPVLAN_F_* */
 };
 
+/** link_name_valid() - may a link be called so? Source: dev_valid_name() of the kernel, and no
+ * quote or backslash, since names go into commands. */
+bool link_name_valid(const char *s);
+
 /**
  * net_options_parse() - options of @driver, checked
  * Unknown keys are kept by the network and mean nothing, as with Docker, since other tools leave

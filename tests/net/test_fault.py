@@ -152,3 +152,40 @@ def test_fail_point(own_daemon, parent, point, action):
     day.no_containers()
     day.end()
     until(lambda: world_of(d) == clean, 10, lambda: (world_of(d), clean))
+
+
+def test_a_connect_that_fails_leaves_all_as_it_was(own_daemon, parent):
+    """The new end would have had the default route and the ports: both are where they were."""
+    d = own_daemon(build=cleat.BUILD_FAIL)
+    d.start(env={"CLEAT_FAIL": "network.connect.joined=error@1"})
+    fixtures.load(d)
+    api = cleat.Api(d.socket)
+    for name in ("was", "new"):
+        api.ok("POST", "/networks/create", {"Name": name})
+    cid = api.ok("POST", "/containers/create", {
+        "Image": "busybox", **SLEEP, "ExposedPorts": {"80/tcp": {}}, "HostConfig": {
+            "NetworkMode": "was", "PortBindings": {"80/tcp": [{"HostPort": "7301"}]}}})["Id"]
+    api.ok("POST", "/containers/%s/start" % cid)
+
+    def seen():
+        state = api.ok("GET", "/containers/%s/json" % cid)
+        inside = ["nsenter", "-t", str(state["State"]["Pid"]), "-n", "ip", "-o"]
+        with open(state["HostsPath"], encoding="utf-8") as f:
+            return (state["NetworkSettings"], f.read(), cleat.nft_ruleset(),
+                    subprocess.check_output([*inside, "route"], text=True),
+                    [x.split(":")[1] for x in subprocess.check_output(
+                        [*inside, "link"], text=True).splitlines()])
+    before = seen()
+    assert "default via" in before[3]
+    connect = {"Container": cid, "EndpointConfig": {"GwPriority": 100}}
+    r = api.call("POST", "/networks/new/connect", connect)
+    assert r.status == 500, r
+    until(lambda: seen()[4] == before[4], what=seen)
+    assert seen() == before
+    api.ok("POST", "/networks/new/connect", connect)
+    after = seen()
+    assert set(after[0]["Networks"]) == {"was", "new"} and after[3] != before[3]
+    assert after[0]["Ports"] == before[0]["Ports"]
+    api.ok("DELETE", "/containers/" + cid, force=1)
+    for name in ("was", "new"):
+        api.ok("DELETE", "/networks/" + name)
