@@ -43,7 +43,7 @@ struct rtnl_child {
 
 /** rtnl_veth_add() - both ends in one message; the host end comes up in the same message. */
 int rtnl_veth_add(int nl, const struct rtnl_veth *v, struct err *err) MUST;
-/** rtnl_bridge_add() - make a bridge, which is down still; -EEXIST when the name is taken. */
+/** rtnl_bridge_add() - make a bridge and bring it up; -EEXIST when the name is taken. */
 int rtnl_bridge_add(int nl, const char *name, int mtu, struct err *err) MUST;
 /** rtnl_dummy_add() - a link that leads nowhere, up; -EOPNOTSUPP: not in this kernel. */
 int rtnl_dummy_add(int nl, const char *name, struct err *err) MUST;

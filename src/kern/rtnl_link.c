@@ -51,14 +51,13 @@ int rtnl_veth_add(int nl, const struct rtnl_veth *v, struct err *err)
     return rtnl_ack(nl, &q, err, "create veth", v->host);
 }
 
-static int add_simple(int nl, const char *kind, const char *name, unsigned flags, int mtu,
-                      struct err *err)
+static int add_simple(int nl, const char *kind, const char *name, int mtu, struct err *err)
 {
     struct rtnl_req q;
     struct ifinfomsg *link =
         rtnl_begin(&q, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, sizeof(struct ifinfomsg));
 
-    link->ifi_flags = link->ifi_change = flags;
+    link->ifi_flags = link->ifi_change = IFF_UP;
     rtnl_attr_str(&q, IFLA_IFNAME, name);
     if (mtu)
         rtnl_attr_u32(&q, IFLA_MTU, (uint32_t)mtu);
@@ -70,12 +69,12 @@ static int add_simple(int nl, const char *kind, const char *name, unsigned flags
 
 int rtnl_bridge_add(int nl, const char *name, int mtu, struct err *err)
 {
-    return add_simple(nl, "bridge", name, 0, mtu, err);
+    return add_simple(nl, "bridge", name, mtu, err);
 }
 
 int rtnl_dummy_add(int nl, const char *name, struct err *err)
 {
-    return add_simple(nl, "dummy", name, IFF_UP, 0, err);
+    return add_simple(nl, "dummy", name, 0, err);
 }
 
 int rtnl_port_set(int nl, const char *port, bool hairpin, bool isolated, struct err *err)

@@ -148,25 +148,20 @@ static int set_sysctl(const char *name, const char *value, struct err *err)
 }
 
 /* Published ports on 127.0.0.1 are routed onto the bridge; router advertisements of containers are
- * not listened to. The bridge's link-local address is not looked for elsewhere first: in the two
- * seconds that takes, nothing that is forwarded would find its container. The link is down still.
- */
+ * not listened to. */
 static int set_sysctls(const struct network *n, struct err *err)
 {
     bool v6 = network_subnet(n, AF_INET6).family != 0;
     auto_free char *localnet = xasprintf("net/ipv4/conf/%s/route_localnet", n->link);
     auto_free char *disable6 = xasprintf("net/ipv6/conf/%s/disable_ipv6", n->link);
     auto_free char *accept_ra = xasprintf("net/ipv6/conf/%s/accept_ra", n->link);
-    auto_free char *accept_dad = xasprintf("net/ipv6/conf/%s/accept_dad", n->link);
     int r = set_sysctl(localnet, "1", err);
 
     if (r >= 0 && n->host->forward)
         r = set_sysctl("net/ipv4/ip_forward", "1", err);
     if (r < 0 || !v6)
         return r;
-    r = set_sysctl(accept_dad, "0", err);
-    if (r >= 0)
-        r = set_sysctl(disable6, "0", err);
+    r = set_sysctl(disable6, "0", err);
     if (r >= 0)
         r = set_sysctl(accept_ra, "0", err);
     if (r >= 0 && n->host->forward)
@@ -201,9 +196,18 @@ static int make_link(struct network *n, int nl, struct err *err)
     return r < 0 ? r : rtnl_link_set_mac(nl, n->index, mac, err);
 }
 
+/* fe80::1 is there at once: the kernel's own link-local address is looked for elsewhere first, and
+ * for the two seconds which that takes nothing that is forwarded would find its container. */
+static int set_link_local(const struct network *n, int nl, struct err *err)
+{
+    struct ip ip = {.family = AF_INET6, .prefix = 64, .addr = {0xfe, 0x80, [15] = 1}};
+
+    return rtnl_addr_add(nl, n->index, &ip, err);
+}
+
 static int set_addresses(const struct network *n, int nl, struct err *err)
 {
-    int r = 0;
+    int r = network_subnet(n, AF_INET6).family ? set_link_local(n, nl, err) : 0;
 
     for (size_t i = 0; r >= 0 && i < n->npools; i++) {
         struct ip ip = n->pools[i].gateway;
