@@ -264,6 +264,7 @@ struct shim_net *ctr_end_plan(const struct container *c, const struct ctr_end *e
     net->flags = link.flags;
     net->mtu = link.mtu;
     net->isolated = link.isolated;
+    net->no_ipv6 = !end->ep.ip6.family;
     net->hairpin = c->host->port_bindings.n > 0 || c->host->publish_all_ports;
     if (strcmp(link.kind, "ipvlan") != 0) /* these have their parent's */
         net->mac = arena_strdup(a, end->ep.mac);

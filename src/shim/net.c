@@ -67,11 +67,29 @@ static int add_link(int nl, const struct shim_net *net, int netns_fd, struct err
 
 /* ---- inside ---- */
 
+/* As Docker. And what an interface with a link-local address sends when it comes up, and again and
+ * again later, goes to every other container of its bridge. A kernel without IPv6 has no such file.
+ */
+static int disable_ipv6(const struct shim_net *net, struct err *err)
+{
+    auto_free char *path = xasprintf("/proc/sys/net/ipv6/conf/%s/disable_ipv6", net->peer_if);
+    int r = net->no_ipv6 ? write_value_at(AT_FDCWD, path, "1", err) : 0;
+
+    if (r != -ENOENT)
+        return r;
+    err_clear(err);
+    return 0;
+}
+
 static int set_sysctls(const struct shim_net *net, struct err *err)
 {
+    int r = disable_ipv6(net, err);
+
+    if (r < 0)
+        return r;
     for (size_t i = 0; i < net->sysctls.n; i++) {
         auto_free char *path = xasprintf("/proc/sys/%s", net->sysctls.v[i].key);
-        int r = write_value_at(AT_FDCWD, path, net->sysctls.v[i].val, err);
+        r = write_value_at(AT_FDCWD, path, net->sysctls.v[i].val, err);
         if (r < 0)
             return err_wrap(err, r, "interface %s", net->peer_if);
     }

@@ -22,6 +22,7 @@ static const struct field net_fields[] = {
     FIELD(struct shim_net, "addresses", F_STRV, addresses),
     FIELD(struct shim_net, "isolated", F_BOOL, isolated, .flags = F_OMIT),
     FIELD(struct shim_net, "hairpin", F_BOOL, hairpin, .flags = F_OMIT),
+    FIELD(struct shim_net, "no_ipv6", F_BOOL, no_ipv6, .flags = F_OMIT),
     FIELD(struct shim_net, "sysctls", F_STRMAP, sysctls, .flags = F_OMIT),
 };
 static const struct json_type net_type = JSON_TYPE("Net", struct shim_net, net_fields);

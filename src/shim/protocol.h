@@ -51,6 +51,7 @@ struct shim_net {
     struct strv addresses; /* "172.17.0.2/16" */
     bool isolated;         /* a bridge port without a way to others of its kind */
     bool hairpin;          /* a bridge port whose frames may come back */
+    bool no_ipv6;          /* not even a link-local address */
     struct strmap sysctls; /* below net., set before the interface comes up */
 };
 

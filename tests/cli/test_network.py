@@ -256,3 +256,19 @@ def test_icmp_and_mtu(daemon, sleeper):
     gateway = inspect(daemon, sleeper)["NetworkSettings"]["Gateway"]
     code, out = within(daemon, sleeper, "ping", "-c1", "-W2", gateway)
     assert code == 0, out
+
+
+def test_no_ipv6_where_the_network_has_none(daemon, make):
+    """As Docker: not even a link-local address, whose traffic would reach every neighbour."""
+    def addresses(cid, dev):
+        return within(daemon, cid, "ip", "-6", "-o", "addr", "show", "dev", dev)[1].decode()
+    cid = make(start=True, Cmd=["sleep", "1000"], StopSignal="SIGKILL")
+    assert addresses(cid, "eth0") == "" and "::1/128" in addresses(cid, "lo")
+    net = daemon.api.ok("POST", "/networks/create", {"Name": "with-six", "EnableIPv6": True})["Id"]
+    try:
+        daemon.api.ok("POST", "/networks/%s/connect" % net, {"Container": cid})
+        assert "scope global" in addresses(cid, "eth1") and "fe80::" in addresses(cid, "eth1")
+        assert addresses(cid, "eth0") == ""
+    finally:
+        daemon.api.ok("POST", "/networks/%s/disconnect" % net, {"Container": cid})
+        daemon.api.ok("DELETE", "/networks/" + net)
