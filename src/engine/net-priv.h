@@ -85,11 +85,26 @@ int nets_watch(struct engine *e, struct err *err) MUST;
 /* net_create.c */
 /** net_open_links() - what the record says, on the host. */
 int net_open_links(struct engine *e, struct net *n, bool fresh, struct err *err) MUST;
+extern const struct json_type net_record_type;
+
+/* net_request.c */
+int net_check_request(const struct network_create_request *rq, struct err *err) MUST;
+
+/* net_subnets.c */
+/** net_pick_subnet() - a free one of the daemon's pools; @taken: besides those of the host. */
+int net_pick_subnet(struct engine *e, int family, const struct ip *taken, size_t ntaken,
+                    struct ip *ret, struct err *err) MUST;
+/** net_own_ipv6() - a /48 of unique local addresses that is this daemon's. */
+struct ip_block net_own_ipv6(const struct engine *e);
+/** net_settle_pools() - fill in every subnet and gateway that the record leaves open. */
+int net_settle_pools(struct engine *e, struct net *n, struct err *err) MUST;
+bool ipam_has_family(const struct ipam *ipam, int family);
+
+/* net_default.c */
 /** net_open_host() - the packet filter of this daemon; @name makes it its own. */
 int net_open_host(struct engine *e, const char *name, struct err *err) MUST;
 /** net_open_default() - the default bridge, and net_open_host() with its name. */
 int net_open_default(struct engine *e, struct net *n, struct err *err) MUST;
-extern const struct json_type net_record_type;
 
 /* ends.c: a container's ends */
 /** ctr_networks_init() - what a create request asks for, checked; sets c->networks. */

@@ -22,6 +22,9 @@ struct net_host {
     } links;
 };
 
+/** net_host_add(), net_host_drop() - a network is open, it is not any more. */
+void net_host_add(struct net_host *h, struct network *n);
+void net_host_drop(struct net_host *h, const struct network *n);
 /** net_host_owns() - is this the link of one of our networks? @name: and has it another name? */
 bool net_host_owns(struct net_host *h, int ifindex, const char *name);
 /** net_host_uses() - has one of our open networks the link of this name? */

@@ -12,94 +12,6 @@
 #include "base/mem.h"
 #include "base/rand.h"
 
-/* ---- the host's side ---- */
-
-int net_host_open(const struct net_host_conf *c, struct net_host **ret, struct err *err)
-{
-    struct net_host *h = xnew(struct net_host);
-    int r = fw_open(c->table, c->filter, c->override, &h->fw, err);
-
-    h->forward = c->forward;
-    h->filter = c->filter;
-    h->ports = ports_new();
-    h->proxy = proxy_new();
-    (void)pthread_mutex_init(&h->lock, NULL);
-    if (r < 0) {
-        net_host_free(h);
-        return r;
-    }
-    *ret = h;
-    return 0;
-}
-
-void net_host_free(struct net_host *h)
-{
-    if (!h)
-        return;
-    fw_free(h->fw);
-    ports_free(h->ports);
-    proxy_free(h->proxy);
-    free(h->links.v);
-    (void)pthread_mutex_destroy(&h->lock);
-    free(h);
-}
-
-static void add_link(struct net_host *h, struct network *n)
-{
-    (void)pthread_mutex_lock(&h->lock);
-    h->links.v = xrealloc(h->links.v, (h->links.n + 1) * sizeof(struct network *));
-    h->links.v[h->links.n++] = n;
-    (void)pthread_mutex_unlock(&h->lock);
-}
-
-static void drop_link(struct net_host *h, const struct network *n)
-{
-    (void)pthread_mutex_lock(&h->lock);
-    for (size_t i = 0; i < h->links.n; i++)
-        if (h->links.v[i] == n) {
-            h->links.v[i] = h->links.v[--h->links.n];
-            break;
-        }
-    (void)pthread_mutex_unlock(&h->lock);
-}
-
-bool net_host_owns(struct net_host *h, int ifindex, const char *name)
-{
-    bool owns = false;
-
-    (void)pthread_mutex_lock(&h->lock);
-    for (size_t i = 0; i < h->links.n && !owns; i++)
-        owns = h->links.v[i]->index == ifindex && (!name || strcmp(name, h->links.v[i]->link) != 0);
-    (void)pthread_mutex_unlock(&h->lock);
-    return owns;
-}
-
-bool net_host_uses(struct net_host *h, const char *link)
-{
-    bool uses = false;
-
-    (void)pthread_mutex_lock(&h->lock);
-    for (size_t i = 0; i < h->links.n && !uses; i++)
-        uses = strcmp(h->links.v[i]->link, link) == 0;
-    (void)pthread_mutex_unlock(&h->lock);
-    return uses;
-}
-
-int net_host_sync(struct net_host *h, struct err *err)
-{
-    return fw_sync(h->fw, err);
-}
-
-int net_host_remove(struct net_host *h, struct err *err)
-{
-    return fw_remove(h->fw, err);
-}
-
-const char *net_host_table(const struct net_host *h)
-{
-    return fw_table(h->fw);
-}
-
 /* ---- opening and closing ---- */
 
 static const struct net_driver *find_driver(const char *name)
@@ -177,7 +89,7 @@ int network_open(struct net_host *h, const struct network_conf *c, struct networ
         network_close(n);
         return r;
     }
-    add_link(h, n);
+    net_host_add(h, n);
     *ret = n;
     return 0;
 }
@@ -186,7 +98,7 @@ void network_close(struct network *n)
 {
     if (!n)
         return;
-    drop_link(n->host, n);
+    net_host_drop(n->host, n);
     for (size_t i = 0; i < n->npools; i++)
         ip_pool_free(n->pools[i].pool);
     free(n->pools);
@@ -198,10 +110,10 @@ void network_close(struct network *n)
 int network_remove(struct network *n, struct err *err)
 {
     FAIL_POINT("network.links.remove", err);
-    drop_link(n->host, n); /* what goes now is no news to the watch */
+    net_host_drop(n->host, n); /* what goes now is no news to the watch */
     int r = n->driver->remove(n, err);
     if (r < 0)
-        add_link(n->host, n);
+        net_host_add(n->host, n);
     n->removed = r >= 0;
     return r;
 }
@@ -219,7 +131,7 @@ static int reopen(struct network *n, struct err *err)
     if (r < 0)
         return r;
     n->removed = false;
-    add_link(n->host, n);
+    net_host_add(n->host, n);
     return 1;
 }
 
