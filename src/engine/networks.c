@@ -439,12 +439,20 @@ static int remove_net(struct engine *e, struct net *n, struct err *err)
     return 0;
 }
 
+/* nets.making is held: nobody else takes a network out of the table, so that it needs no reference
+ * of ours. */
+static int remove_named(struct engine *e, const char *name, struct err *err)
+{
+    (void)pthread_mutex_lock(&e->nets.lock);
+    struct net *n = find(&e->nets, name, err);
+    (void)pthread_mutex_unlock(&e->nets.lock);
+    return n ? remove_net(e, n, err) : err_code(err);
+}
+
 int net_remove(struct engine *e, const char *name, struct err *err)
 {
     (void)pthread_mutex_lock(&e->nets.making);
-    struct net *n = net_get(e, name, err);
-    int r = n ? remove_net(e, n, err) : err_code(err);
-    net_put(e, n);
+    int r = remove_named(e, name, err);
     (void)pthread_mutex_unlock(&e->nets.making);
     return r;
 }
@@ -474,15 +482,17 @@ int net_prune(struct engine *e, const struct filters *f, struct arena *a,
         r = time_parse_user(until->v[0], now_ns(), &before, err);
     if (r < 0)
         return r;
+    struct strv names = {0};
     (void)pthread_mutex_lock(&e->nets.making);
     auto_free struct net **all = nets_all(e, &n);
     for (size_t i = 0; i < n; i++) {
-        struct err one = {0};
-        const char *name = arena_strdup(a, all[i]->rec.net.name);
-        if (prunable(e, all[i], f, before) && remove_net(e, all[i], &one) >= 0)
-            strv_push(a, &ret->deleted, name);
+        if (prunable(e, all[i], f, before))
+            strv_push(a, &names, all[i]->rec.net.name);
         net_put(e, all[i]);
     }
+    for (size_t i = 0; i < names.n; i++) /* one that has found a user meanwhile stays */
+        if (remove_named(e, names.v[i], NULL) >= 0)
+            strv_push(a, &ret->deleted, names.v[i]);
     (void)pthread_mutex_unlock(&e->nets.making);
     struct strmap attrs = {0};
     strmap_set(a, &attrs, "reclaimed", "0");
