@@ -466,6 +466,21 @@ void ctr_net_release(struct container *c, struct ctr_net *net)
     *net = (struct ctr_net){0};
 }
 
+void ctr_net_forget(struct container *c)
+{
+    struct ctr_net net = ctr_net_take(c);
+
+    if (net.dns)
+        dns_client_free(net.dns);
+    for (size_t i = 0; i < net.nends; i++) {
+        if (strcmp(net.ends[i].id, net.port_end) == 0)
+            network_forget_ports(net.ends[i].net->links, net.ports, net.nports);
+        net_put_end(c->e, net.ends[i].net);
+    }
+    free(net.ports);
+    free(net.ends);
+}
+
 void ctr_net_event(struct container *c, const char *action)
 {
     if (str_starts(c->host->network_mode, "container:"))

@@ -149,6 +149,8 @@ struct ctr_net {
 };
 struct ctr_net ctr_net_take(struct container *c); /* lock held */
 void ctr_net_release(struct container *c, struct ctr_net *net);
+/** ctr_net_forget() - the container outlives this daemon: links, addresses and rules stay. */
+void ctr_net_forget(struct container *c);
 /** ctr_net_unpublish() - its ports only. */
 void ctr_net_unpublish(struct ctr_net *net);
 void ctr_net_event(struct container *c, const char *action);

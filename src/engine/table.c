@@ -45,7 +45,7 @@ static void ctr_free(void *arg)
     close_fd(&c->run_fd);
     close_fd(&c->data_fd);
     free(c->error);
-
+    ctr_net_forget(c);
     arena_done(&c->mem);
     (void)pthread_mutex_destroy(&c->op);
     (void)pthread_mutex_destroy(&c->freeze);

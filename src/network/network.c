@@ -308,7 +308,7 @@ static int serve_port(struct network *n, const struct endpoint *ep, struct publi
                           &p->proxy, err);
 }
 
-static void release(struct network *n, struct publish *ports, size_t np)
+void network_forget_ports(struct network *n, struct publish *ports, size_t np)
 {
     for (size_t i = 0; i < np; i++)
         proxy_port_free(take_ptr(&ports[i].proxy));
@@ -330,7 +330,7 @@ int network_publish(struct network *n, const struct endpoint *ep, struct publish
     if (r >= 0)
         r = fw_publish(n->host->fw, v, count, err);
     if (r < 0)
-        release(n, ports, np);
+        network_forget_ports(n, ports, np);
     return r;
 }
 
@@ -343,5 +343,5 @@ void network_unpublish(struct network *n, const struct endpoint *ep, struct publ
 
     if (fw_unpublish(n->host->fw, v, count, &err) < 0)
         log_warn("%s", err.msg);
-    release(n, ports, np);
+    network_forget_ports(n, ports, np);
 }

@@ -133,5 +133,8 @@ void network_link(const struct network *n, struct net_link *ret);
  */
 int network_publish(struct network *n, const struct endpoint *ep, struct publish *ports, size_t np,
                     const char *owner, struct err *err) MUST;
+/** network_forget_ports() - close what holds and serves them; the packet filter keeps leading them
+ * to a container that outlives this daemon. */
+void network_forget_ports(struct network *n, struct publish *ports, size_t np);
 void network_unpublish(struct network *n, const struct endpoint *ep, struct publish *ports,
                        size_t np);
