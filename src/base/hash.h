@@ -1,4 +1,8 @@
-/* SHA-256, streaming; OpenSSL's EVP below (hardware instructions where there are any). */
+/*
+ * SHA-256, streaming; OpenSSL's EVP below (hardware instructions where there are any), which is
+ * opened at the first digest. Code that shuts itself in calls sha256_new() before it does. A
+ * process that cannot open the library ends with a message.
+ */
 #pragma once
 
 #include <stddef.h>
