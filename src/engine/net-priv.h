@@ -176,7 +176,8 @@ void end_names_remove(const struct container *c, const struct ctr_end *end);
 /** ctr_names_add(), ctr_names_remove() - of all its ends; container.ends is held. */
 void ctr_names_add(const struct container *c);
 void ctr_names_remove(const struct container *c);
-/** ctr_dns_view() - what its name server shall know, for now. */
+/** ctr_dns_view() - what the container's name server shall know, given its endpoints at this
+ * moment. */
 void ctr_dns_view(const struct container *c, struct arena *a, struct dns_view *ret);
 /** ctr_end_names() - DNSNames of inspect. */
 struct strv ctr_end_names(const struct container *c, const struct endpoint_settings *s,

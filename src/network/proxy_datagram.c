@@ -126,7 +126,7 @@ static void keep_control(struct msghdr *m, struct control *ret)
     }
 }
 
-/* Return: false when there is nothing more for now. */
+/* Return: false when the socket's queue is empty. */
 static bool forward(struct proxy_port *port, char *packet)
 {
     struct sockaddr_storage from = {0};
