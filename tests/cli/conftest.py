@@ -38,16 +38,3 @@ def client(request, daemon):
         pytest.importorskip("docker")
         return clients.DockerPy(daemon.url)
     return cli_or_skip(request.param, daemon)
-
-
-@pytest.fixture
-def box(daemon, name):
-    """Names for containers a test makes by command line; removed afterwards."""
-    used = []
-
-    def new(suffix=""):
-        used.append(name + suffix)
-        return name + suffix
-    yield new
-    for n in used:
-        daemon.api.delete("/containers/" + n, force=1, v=1)

@@ -16,16 +16,7 @@ from cleat import until
 POINTS = [p for p in cleat.fail_points() if not p.startswith(("image.pull.", "image.push."))]
 BROKEN = (OSError, http.client.HTTPException, AssertionError, ValueError)
 
-
-@pytest.fixture(scope="module", autouse=True)
-def fail_build():
-    if os.environ.get("CLEAT_SANITIZED"):
-        pytest.skip("runs once, without sanitizers")
-    if not cleat.BUILD_FAIL:
-        pytest.skip("CLEAT_BUILD_FAIL names no build with fail points")
-    why = cleat.why_not(cleat.BUILD_FAIL)
-    if why:
-        pytest.skip(why)
+pytestmark = pytest.mark.usefixtures("fail_build")
 
 
 def attempt(work):

@@ -20,16 +20,7 @@ BROKEN = (OSError, http.client.HTTPException, AssertionError, ValueError)
 NEW = [t.tar(t.file(b"f%d" % i, b"%d" % i * 5000)) for i in range(3)]
 LOADED = images.docker_archive(["fault:1", "fault:2"], NEW[:2])
 
-
-@pytest.fixture(scope="module", autouse=True)
-def fail_build():
-    if cleat.SANITIZED:
-        pytest.skip("runs once, without sanitizers")
-    if not cleat.BUILD_FAIL:
-        pytest.skip("CLEAT_BUILD_FAIL names no build with fail points")
-    why = cleat.why_not(cleat.BUILD_FAIL)
-    if why:
-        pytest.skip(why)
+pytestmark = pytest.mark.usefixtures("fail_build")
 
 
 def load(api):

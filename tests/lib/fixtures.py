@@ -115,6 +115,18 @@ def prove_clean(d):
     assert not os.path.exists(os.path.join(d.dir, "cleatd.pid"))
 
 
+@pytest.fixture(scope="module")
+def fail_build():
+    """For tests of crashes and errors, which need a build with fail points."""
+    if cleat.SANITIZED:
+        pytest.skip("runs once, without sanitizers")
+    if not cleat.BUILD_FAIL:
+        pytest.skip("CLEAT_BUILD_FAIL names no build with fail points")
+    why = cleat.why_not(cleat.BUILD_FAIL)
+    if why:
+        pytest.skip(why)
+
+
 @pytest.fixture
 def api(daemon):
     return daemon.api
@@ -124,6 +136,19 @@ def api(daemon):
 def name():
     """A fresh name for a container or image."""
     return "t%d-%d" % (os.getpid(), next(_number))
+
+
+@pytest.fixture
+def box(daemon, name):
+    """Names for containers a test makes by command line; removed afterwards."""
+    used = []
+
+    def new(suffix=""):
+        used.append(name + suffix)
+        return name + suffix
+    yield new
+    for n in used:
+        daemon.api.delete("/containers/" + n, force=1, v=1)
 
 
 @pytest.fixture

@@ -70,19 +70,6 @@ def networks(request, name):
 
 
 @pytest.fixture
-def box(daemon, name):
-    """Names for containers a test makes by command line; removed afterwards."""
-    used = []
-
-    def new(suffix=""):
-        used.append(name + suffix)
-        return name + suffix
-    yield new
-    for n in used:
-        daemon.api.delete("/containers/" + n, force=1, v=1)
-
-
-@pytest.fixture
 def second_host(sandbox):
     """Machines at the other end of cables of their own."""
     made = []

@@ -38,16 +38,7 @@ def points():
 NEVER = {"network.update.before": "a network's row is never changed",
          "network.parent.make": "the kernel has no VLAN links"}
 
-
-@pytest.fixture(scope="module", autouse=True)
-def fail_build():
-    if os.environ.get("CLEAT_SANITIZED"):
-        pytest.skip("runs once, without sanitizers")
-    if not cleat.BUILD_FAIL:
-        pytest.skip("CLEAT_BUILD_FAIL names no build with fail points")
-    why = cleat.why_not(cleat.BUILD_FAIL)
-    if why:
-        pytest.skip(why)
+pytestmark = pytest.mark.usefixtures("fail_build")
 
 
 @pytest.fixture

@@ -18,16 +18,7 @@ BELOW = [p for p in cleat.fail_points() if p.startswith(("layer.", "blob.publish
                                                          "image.insert", "image.tag"))]
 BROKEN = (OSError, http.client.HTTPException, ValueError)
 
-
-@pytest.fixture(scope="module", autouse=True)
-def fail_build():
-    if cleat.SANITIZED:
-        pytest.skip("runs once, without sanitizers")
-    if not cleat.BUILD_FAIL:
-        pytest.skip("CLEAT_BUILD_FAIL names no build with fail points")
-    why = cleat.why_not(cleat.BUILD_FAIL)
-    if why:
-        pytest.skip(why)
+pytestmark = pytest.mark.usefixtures("fail_build")
 
 
 @pytest.fixture
