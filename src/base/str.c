@@ -48,6 +48,19 @@ int str_to_i64(const char *s, int64_t *ret)
     return 0;
 }
 
+int str_to_bool(const char *s, bool *ret)
+{
+    static const char *const yes[] = {"1", "t", "T", "true", "TRUE", "True"};
+    static const char *const no[] = {"0", "f", "F", "false", "FALSE", "False"};
+
+    for (size_t i = 0; i < sizeof(yes) / sizeof(yes[0]); i++)
+        if (strcmp(s, yes[i]) == 0 || strcmp(s, no[i]) == 0) {
+            *ret = strcmp(s, yes[i]) == 0;
+            return 0;
+        }
+    return -EINVAL;
+}
+
 /* Length of the UTF-8 sequence at @s, 0 when it is none. Table 3-7 of the Unicode standard. */
 static size_t utf8_len(const unsigned char *s, size_t n)
 {

@@ -51,6 +51,10 @@ bool str_ends(const char *s, const char *suffix);
 int str_to_u64(const char *s, uint64_t *ret) MUST;
 int str_to_i64(const char *s, int64_t *ret) MUST;
 
+/** str_to_bool() - the words of Go's ParseBool: 1 t T true TRUE True, 0 f F false FALSE False.
+ * Return: 0, -EINVAL. */
+int str_to_bool(const char *s, bool *ret) MUST;
+
 /** str_valid_utf8() - @n bytes are UTF-8 without surrogates and overlong forms. */
 bool str_valid_utf8(const char *s, size_t n);
 

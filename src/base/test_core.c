@@ -83,6 +83,18 @@ TEST(numbers_are_whole_strings)
     CHECK_INT(str_to_i64("-9223372036854775809", &i), -ERANGE);
 }
 
+TEST(str_bool)
+{
+    bool on = false;
+
+    CHECK_INT(str_to_bool("True", &on), 0);
+    CHECK(on);
+    CHECK_INT(str_to_bool("f", &on), 0);
+    CHECK(!on);
+    CHECK_INT(str_to_bool("yes", &on), -EINVAL);
+    CHECK_INT(str_to_bool("", &on), -EINVAL);
+}
+
 TEST(utf8_without_tricks)
 {
     CHECK(str_valid_utf8("a\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80", 10));

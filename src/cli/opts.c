@@ -36,15 +36,8 @@ const char *opt_type(const struct opt *o)
 
 static int parse_bool(const char *s, bool *ret, struct err *err)
 {
-    static const char *const yes[] = {"1", "t", "T", "true", "TRUE", "True"};
-    static const char *const no[] = {"0", "f", "F", "false", "FALSE", "False"};
-
-    for (size_t i = 0; i < sizeof(yes) / sizeof(yes[0]); i++) {
-        if (str_eq(s, yes[i]) || str_eq(s, no[i])) {
-            *ret = str_eq(s, yes[i]);
-            return 0;
-        }
-    }
+    if (str_to_bool(s, ret) >= 0)
+        return 0;
     return err_invalid(err, "strconv.ParseBool: parsing \"%s\": invalid syntax", s);
 }
 

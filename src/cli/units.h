@@ -3,13 +3,12 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/units.h"
 
 #include <stdint.h>
 
 #define UNITS_TEXT 48
 
-/** units_parse_bytes() - "64", "64b", "64k", "64m", "1.5g", "2t": powers of 1024. */
-int units_parse_bytes(const char *s, int64_t *ret, struct err *err) MUST;
 /** units_parse_cpus() - "1.5" as 1500000000; at most nine decimals. */
 int units_parse_cpus(const char *s, int64_t *ret, struct err *err) MUST;
 

@@ -266,18 +266,11 @@ static void rlimits(struct container *c, struct arena *a, struct oci_process *p)
     }
 }
 
-/* The words of Go's ParseBool, which Docker's clients rely on. */
 static int to_bool(const char *text)
 {
-    static const char *const yes[] = {"1", "t", "T", "true", "TRUE", "True"}, *const no[] = {
-                                                                                  "0",     "f",
-                                                                                  "F",     "false",
-                                                                                  "FALSE", "False"};
+    bool on = false;
 
-    for (size_t i = 0; i < sizeof(yes) / sizeof(yes[0]); i++)
-        if (strcmp(text, yes[i]) == 0 || strcmp(text, no[i]) == 0)
-            return strcmp(text, yes[i]) == 0;
-    return -EINVAL;
+    return str_to_bool(text, &on) < 0 ? -EINVAL : on;
 }
 
 int ctr_security_flag(const struct host_config *host, const char *name, bool otherwise)
