@@ -1,7 +1,8 @@
 /*
  * Patterns of .dockerignore, and of COPY --exclude: which files of a tree are left out.
  *
- * Source: BuildKit, frontend/dockerfile/docs/reference.md, ".dockerignore file"; moby/patternmatcher.
+ * Source: BuildKit, frontend/dockerfile/docs/reference.md, ".dockerignore file";
+ * moby/patternmatcher.
  */
 #pragma once
 

@@ -22,6 +22,7 @@ int config_apply(const struct ins *ins, const struct expander *x, struct arena *
 struct strv command_argv(const struct ins_command *c, const struct oci_image_config *config,
                          struct arena *a);
 
-/** changes_apply() - the lines of --change, upon a config. Return: 0; -EINVAL with Docker's words. */
+/** changes_apply() - the lines of --change, upon a config. Return: 0; -EINVAL with Docker's words.
+ */
 int changes_apply(struct arena *a, const struct strv *changes, struct oci_image_config *config,
                   struct err *err) MUST;

@@ -21,9 +21,9 @@ struct check_config {
 struct check_input {
     const struct dockerfile *file;
     const struct df_program *program;
-    const struct strmap *build_args;   /* NULL for none */
-    const struct ignore *ignore;       /* patterns of .dockerignore, or NULL: CopyIgnoredFile */
-    const char *target;                /* stage to build, or NULL: unreached ones are checked, too */
+    const struct strmap *build_args; /* NULL for none */
+    const struct ignore *ignore;     /* patterns of .dockerignore, or NULL: CopyIgnoredFile */
+    const char *target;              /* stage to build, or NULL: unreached ones are checked, too */
 };
 
 struct check_warnings {

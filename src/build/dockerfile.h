@@ -15,12 +15,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define DOCKERFILE_MAX (4u << 20) /* bytes of a file */
+#define DOCKERFILE_MAX (4u << 20)      /* bytes of a file */
 #define DOCKERFILE_LINE_MAX (1u << 20) /* bytes of one instruction, heredocs and all */
+#define DOCKERFILE_CODE_MAX 16384      /* instructions */
 
+/* RUN, COPY, ADD, and these behind ONBUILD. */
 struct df_heredoc {
-    char *name;
-    char *body;  /* as it stands there; without leading tabs if it was "<<-" */
+    char *name;  /* without its quotes */
+    char *body;  /* as it stands there, with its newlines; without leading tabs if it was "<<-" */
     int fd;      /* in front of "<<"; 0 */
     bool expand; /* the name was not quoted */
 };
@@ -33,15 +35,15 @@ struct df_flag {
 /* One instruction; lines count from 1. */
 struct df_line {
     char *keyword; /* as it was written */
-    char *rest;    /* behind the keyword: continued lines joined, comments removed, blanks cut off */
+    char *rest; /* behind the keyword: continued lines joined, comments removed, blanks cut off */
     unsigned line, end_line;
     bool blank_inside; /* an empty line stands within it: NoEmptyContinuation */
-    char *comment;     /* text of the comment lines right above it, or NULL */
+    char *comment;     /* text of the comment lines right above it, a line each, or NULL */
     VEC_OF(struct df_heredoc *) heredocs;
 };
 
 struct dockerfile {
-    struct strv lines; /* the file, for excerpts */
+    struct strv lines; /* the file, for excerpts; what is behind its last newline is a line, too */
     char escape;       /* '\\' or '`' */
     char *syntax;      /* directives; NULL when not given */
     char *check;
@@ -50,8 +52,9 @@ struct dockerfile {
 
 /**
  * dockerfile_parse() - @text: @len bytes, not NUL-terminated; a BOM in front is skipped
- * Return: 0, everything in @a; -EINVAL "dockerfile parse error on line N: ...", -E2BIG.
- * An empty file is "file with no instructions".
+ * Return: 0, everything in @a; -EINVAL "dockerfile parse error on line N: ...", -E2BIG over one of
+ *   the limits above. A file without code is "file with no instructions".
+ * An instruction need not be one that exists; only heredocs depend on its name.
  */
 int dockerfile_parse(const char *text, size_t len, struct arena *a, struct dockerfile *ret,
                      struct err *err) MUST;

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "build/dockerfile.h"
+#include "build/expand.h"
 #include "image/manifest.h"
 
 #include <stdint.h>
@@ -34,9 +35,9 @@ enum ins_op {
 
 /* A command in one of its two forms. */
 struct ins_command {
-    bool shell;        /* the shell form: @text goes to the shell */
-    char *text;        /* shell form */
-    struct strv argv;  /* exec form */
+    bool shell;       /* the shell form: @text goes to the shell */
+    char *text;       /* shell form */
+    struct strv argv; /* exec form */
 };
 
 struct ins_pair {
@@ -45,7 +46,13 @@ struct ins_pair {
 };
 
 enum mount_sharing { SHARING_SHARED, SHARING_PRIVATE, SHARING_LOCKED };
-enum ins_mount_type { INS_MOUNT_BIND, INS_MOUNT_CACHE, INS_MOUNT_TMPFS, INS_MOUNT_SECRET, INS_MOUNT_SSH };
+enum ins_mount_type {
+    INS_MOUNT_BIND,
+    INS_MOUNT_CACHE,
+    INS_MOUNT_TMPFS,
+    INS_MOUNT_SECRET,
+    INS_MOUNT_SSH
+};
 
 /* RUN --mount; what was not given is NULL, false, or -1. */
 struct ins_mount {
@@ -54,15 +61,24 @@ struct ins_mount {
     bool readonly; /* bind: true unless "rw"; cache: false unless "ro" */
     bool required;
     enum mount_sharing sharing;
-    int64_t size_b;             /* tmpfs; 0: no limit */
-    int64_t mode, uid, gid;     /* -1 */
+    int64_t size_b;         /* tmpfs; 0: no limit */
+    int64_t mode, uid, gid; /* -1 */
 };
 
+struct ins_mounts {
+    struct ins_mount **v;
+    size_t n;
+};
+
+/* With heredocs, cmd.text has them: the shell reads them as it does in a script. A heredoc without
+ * a command is the script itself. */
 struct ins_run {
-    struct ins_command cmd; /* with heredocs and no command: shell, text is the script */
-    VEC_OF(struct ins_mount *) mounts;
-    char *network;  /* "default", "none", "host" */
-    char *security; /* "sandbox", "insecure" */
+    struct ins_command cmd;
+    bool script;              /* cmd.text starts with "#!": a file to execute, not for the shell */
+    struct strv mount_flags;  /* values of --mount, as written */
+    struct ins_mounts mounts; /* the same; not those with a "$" in them: see run_mounts() */
+    char *network;            /* "default", "none", "host" */
+    char *security;           /* "sandbox", "insecure" */
     struct strv devices;
 };
 
@@ -84,16 +100,17 @@ struct ins {
     union {
         struct {
             char *image, *name, *platform; /* @name lower-cased; NULL when not given */
+            char *as_name, *as;            /* the name and "AS" as written, for checks */
         } from;
         struct ins_run run;
-        struct ins_copy copy;        /* COPY, ADD */
-        struct ins_command command;  /* CMD, ENTRYPOINT */
+        struct ins_copy copy;       /* COPY, ADD */
+        struct ins_command command; /* CMD, ENTRYPOINT */
         struct {
             VEC_OF(struct ins_pair) pairs;
-            bool legacy; /* "ENV NAME value" */
-        } pairs;                     /* ARG, ENV, LABEL */
-        struct strv words;           /* EXPOSE, VOLUME, SHELL; as written, JSON form decoded */
-        char *word;                  /* MAINTAINER, STOPSIGNAL, USER, WORKDIR */
+            bool legacy;   /* "ENV NAME value" */
+        } pairs;           /* ARG, ENV, LABEL */
+        struct strv words; /* EXPOSE, VOLUME, SHELL; as written, JSON form decoded */
+        char *word;        /* MAINTAINER, STOPSIGNAL, USER, WORKDIR */
         struct oci_image_health health;
         struct {
             char *text;      /* the trigger, as the image's config keeps it */
@@ -109,6 +126,7 @@ struct df_stage {
     VEC_OF(struct ins *) code;
 };
 
+/* Has at least one stage. */
 struct df_program {
     VEC_OF(struct ins *) args; /* ARG before the first FROM */
     VEC_OF(struct df_stage *) stages;
@@ -118,13 +136,19 @@ struct df_program {
  * program_decode() - @d's instructions, in stages
  * Return: 0, everything in @a; -EINVAL "dockerfile parse error on line N: ..." with BuildKit's
  *   words: "unknown instruction: FOO", "no build stage in current context", ...
- * @ret_line: the line that is wrong; may be NULL
+ * @ret_line: the line that is wrong, 0 when it is none in particular; written on failure, too; may
+ *   be NULL
  */
 int program_decode(const struct dockerfile *d, struct arena *a, struct df_program *ret,
                    unsigned *ret_line, struct err *err) MUST;
 
-/** ins_decode() - one line that stands alone: a trigger of ONBUILD, a --change of commit. */
+/** ins_decode() - one instruction that stands alone, with its heredocs: a trigger of ONBUILD, a
+ * --change of commit. Return: 0; -EINVAL, -E2BIG. */
 int ins_decode(const char *line, struct arena *a, struct ins **ret, struct err *err) MUST;
+
+/** run_mounts() - all mounts of a RUN, variables replaced. Return: 0; -EINVAL, -E2BIG. */
+int run_mounts(const struct ins_run *run, const struct expander *x, struct arena *a,
+               struct ins_mounts *ret, struct err *err) MUST;
 
 /** ins_name() - "COPY". */
 const char *ins_name(enum ins_op op);
