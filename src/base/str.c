@@ -1,5 +1,6 @@
 #include "base/str.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -8,6 +9,17 @@ const char *str_starts(const char *s, const char *prefix)
     size_t n = strlen(prefix);
 
     return s && strncmp(s, prefix, n) == 0 ? s + n : NULL;
+}
+
+char *str_trim(struct arena *a, const char *s, size_t n)
+{
+    while (n > 0 && isspace((unsigned char)s[n - 1]))
+        n--;
+    while (n > 0 && isspace((unsigned char)*s)) {
+        s++;
+        n--;
+    }
+    return arena_strndup(a, s, n);
 }
 
 bool str_ends(const char *s, const char *suffix)
@@ -160,6 +172,21 @@ char *strv_join(struct arena *a, const struct strv *v, const char *sep)
         p = stpcpy(p, v->v[i]);
     }
     return s;
+}
+
+char *path_clean(struct arena *a, const char *path)
+{
+    struct strv in = str_split(a, path, '/'), out = {0};
+
+    for (size_t i = 0; i < in.n; i++) {
+        if (str_empty(in.v[i]) || strcmp(in.v[i], ".") == 0)
+            continue;
+        if (strcmp(in.v[i], "..") != 0)
+            arena_push(a, out) = in.v[i];
+        else if (out.n)
+            out.n--;
+    }
+    return arena_printf(a, "/%s", out.n ? strv_join(a, &out, "/") : "");
 }
 
 const char *strv_env(const struct strv *env, const char *name)

@@ -40,6 +40,9 @@ static inline const char *str_or(const char *s, const char *otherwise)
     return str_empty(s) ? otherwise : s;
 }
 
+/** str_trim() - a copy of @n bytes without blanks at its ends. */
+char *str_trim(struct arena *a, const char *s, size_t n);
+
 /** str_starts() - the rest of @s behind @prefix, or NULL. */
 const char *str_starts(const char *s, const char *prefix);
 bool str_ends(const char *s, const char *suffix);
@@ -54,6 +57,10 @@ int str_to_i64(const char *s, int64_t *ret) MUST;
 /** str_to_bool() - the words of Go's ParseBool: 1 t T true TRUE True, 0 f F false FALSE False.
  * Return: 0, -EINVAL. */
 int str_to_bool(const char *s, bool *ret) MUST;
+
+/** path_clean() - absolute, without empty components, "." and "..": "a/./b/../c" -> "/a/c". By its
+ * text alone, and above "/" is "/". */
+char *path_clean(struct arena *a, const char *path);
 
 /** str_valid_utf8() - @n bytes are UTF-8 without surrogates and overlong forms. */
 bool str_valid_utf8(const char *s, size_t n);

@@ -63,7 +63,7 @@ static char *directive(struct parser *p, const char *comment, char **ret_key)
     const char *eq = text_skip(end);
     if (!isalpha((unsigned char)*key) || *eq != '=')
         return NULL;
-    char *value = text_trim(p->a, eq + 1, strlen(eq + 1));
+    char *value = str_trim(p->a, eq + 1, strlen(eq + 1));
     if (!*value)
         return NULL;
     *ret_key = arena_strndup(p->a, key, (size_t)(end - key));
@@ -108,7 +108,7 @@ static int take_comment(struct parser *p, const char *text)
     if (r != 0)
         return r < 0 ? r : 0;
     p->directives = false;
-    char *line = text_trim(p->a, text, strlen(text));
+    char *line = str_trim(p->a, text, strlen(text));
     if (!*line)
         buf_clear(&p->comment);
     else
@@ -223,7 +223,7 @@ static void split(struct parser *p, struct df_line *l, const char *text)
     while (*end && !isspace((unsigned char)*end))
         end++;
     l->keyword = arena_strndup(p->a, text, (size_t)(end - text));
-    l->rest = text_trim(p->a, end, strlen(end));
+    l->rest = str_trim(p->a, end, strlen(end));
     if (p->comment.len)
         l->comment = arena_strdup(p->a, buf_str(&p->comment));
     buf_clear(&p->comment);

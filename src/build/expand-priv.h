@@ -8,13 +8,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Steps that one expansion may take, over all its patterns and values: bombs end here. */
-#define EXPAND_WORK_MAX (64u << 20)
+/* Bytes and steps of one expansion, over all its patterns and values: bombs end here. */
+#define EXPAND_BUDGET (16u << 20)
 
 struct pattern_job {
     const char *pattern, *value;
-    char escape;  /* before * ? and itself; dropped before } and / */
-    size_t *work; /* steps taken so far, by all jobs */
+    char escape;    /* before * ? and itself; dropped before } and / */
+    size_t *budget; /* of the expansion, what is left */
 };
 
 /**

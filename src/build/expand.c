@@ -18,7 +18,7 @@ struct walk {
     const char *p; /* what comes next */
     struct arena *a;
     struct err *err;
-    size_t work;
+    size_t budget;
     unsigned depth;
     char escape;
     bool quotes; /* quotes group; false in heredocs */
@@ -60,9 +60,11 @@ static void put(struct walk *w, struct result *r, char c, bool quoted)
 
 static int put_text(struct walk *w, struct result *r, const char *s, bool quoted)
 {
-    w->work += strlen(s);
-    if (w->work > EXPAND_WORK_MAX || r->total + r->text.len + strlen(s) > EXPAND_MAX)
+    size_t n = strlen(s);
+
+    if (n > w->budget || r->total + r->text.len + n > EXPAND_MAX)
         return too_much(w);
+    w->budget -= n;
     for (; *s; s++)
         put(w, r, *s, quoted);
     return 0;
@@ -136,7 +138,7 @@ static int stripped(struct walk *w, const char *name, char op, struct result *r,
     if (ret < 0)
         return ret;
     const char *v = value_of(w, name, false);
-    struct pattern_job job = {buf_str(&word.text), str_or(v, ""), w->escape, &w->work};
+    struct pattern_job job = {buf_str(&word.text), str_or(v, ""), w->escape, &w->budget};
     ret = pattern_strip(&job, op == '%', twice, &out, w->err);
     return ret < 0 ? ret : put_text(w, r, buf_str(&out), quoted);
 }
@@ -155,7 +157,7 @@ static int replaced(struct walk *w, const char *name, struct result *r, bool quo
     if (ret < 0)
         return ret;
     const char *v = value_of(w, name, false);
-    struct pattern_job job = {buf_str(&pattern.text), str_or(v, ""), w->escape, &w->work};
+    struct pattern_job job = {buf_str(&pattern.text), str_or(v, ""), w->escape, &w->budget};
     ret = pattern_replace(&job, buf_str(&with.text), all, &out, w->err);
     return ret < 0 ? ret : put_text(w, r, buf_str(&out), quoted);
 }
@@ -292,22 +294,28 @@ static int walk_to(struct walk *w, char stop, bool keep_escapes, struct result *
     return 0;
 }
 
-static int walk(struct walk *w, struct result *r)
+static int walk(const struct expander *x, const char *text, bool heredoc, struct arena *a,
+                struct result *r, struct err *err)
 {
-    const char *text = w->p;
-    int ret = walk_to(w, '\0', false, r);
+    struct walk w = {.x = x,
+                     .p = text,
+                     .a = a,
+                     .err = err,
+                     .budget = EXPAND_BUDGET,
+                     .escape = heredoc ? '\\' : x->escape,
+                     .quotes = !heredoc};
+    int ret = walk_to(&w, '\0', false, r);
 
-    flush_word(w, r);
-    return ret < 0 ? err_wrap(w->err, ret, "failed to process %s", text_quote(w->a, text)) : 0;
+    flush_word(&w, r);
+    return ret < 0 ? err_wrap(err, ret, "failed to process %s", text_quote(a, text)) : 0;
 }
 
 int expand_word(const struct expander *x, const char *text, struct arena *a, char **ret,
                 struct err *err)
 {
-    struct walk w = {.x = x, .p = text, .a = a, .err = err, .escape = x->escape, .quotes = true};
     auto_result struct result r = {0};
+    int e = walk(x, text, false, a, &r, err);
 
-    int e = walk(&w, &r);
     if (e >= 0)
         *ret = arena_strdup(a, buf_str(&r.text));
     return e;
@@ -316,11 +324,10 @@ int expand_word(const struct expander *x, const char *text, struct arena *a, cha
 int expand_words(const struct expander *x, const char *text, struct arena *a, struct strv *ret,
                  struct err *err)
 {
-    struct walk w = {.x = x, .p = text, .a = a, .err = err, .escape = x->escape, .quotes = true};
     struct strv words = {0};
     auto_result struct result r = {.words = &words};
+    int e = walk(x, text, false, a, &r, err);
 
-    int e = walk(&w, &r);
     if (e >= 0)
         *ret = words;
     return e;
@@ -329,10 +336,9 @@ int expand_words(const struct expander *x, const char *text, struct arena *a, st
 int expand_text(const struct expander *x, const char *text, struct arena *a, char **ret,
                 struct err *err)
 {
-    struct walk w = {.x = x, .p = text, .a = a, .err = err, .escape = '\\'};
     auto_result struct result r = {0};
+    int e = walk(x, text, true, a, &r, err);
 
-    int e = walk(&w, &r);
     if (e >= 0)
         *ret = arena_strdup(a, buf_str(&r.text));
     return e;

@@ -108,7 +108,7 @@ int decode_volume(struct decoder *d, struct ins *ins, struct err *err)
     if (ins->words.n == 0)
         return err_invalid(err, "VOLUME requires at least one argument");
     for (size_t i = 0; i < ins->words.n; i++) {
-        ins->words.v[i] = text_trim(d->a, ins->words.v[i], strlen(ins->words.v[i]));
+        ins->words.v[i] = str_trim(d->a, ins->words.v[i], strlen(ins->words.v[i]));
         if (!*ins->words.v[i])
             return err_invalid(err, "VOLUME specified can not be an empty string");
     }
@@ -193,7 +193,7 @@ int decode_onbuild(struct decoder *d, struct ins *ins, struct err *err)
     if (r < 0)
         return r;
     inner->keyword = arena_strndup(d->a, d->args, n);
-    inner->rest = text_trim(d->a, d->args + n, strlen(d->args + n));
+    inner->rest = str_trim(d->a, d->args + n, strlen(d->args + n));
     if (strcasecmp(inner->keyword, "ONBUILD") == 0)
         return err_invalid(err, "Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed");
     for (char *p = inner->keyword; *p; p++)

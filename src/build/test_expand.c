@@ -243,6 +243,8 @@ TEST(bombs)
     CHECK_INT(bomb("${BIG##*}", 1000, BIG - 1), -E2BIG);
     CHECK_INT(bomb("${BIG##*a*a*a*a*a*a*a*a*a*b}", 1, 100000), 0);
     CHECK_INT(bomb("${BIG//*a*a*b/x}", 1, BIG - 1), -E2BIG);
+    CHECK_INT(bomb("${BIG#$BIG}", 1, BIG - 1), -E2BIG);
+    CHECK_INT(bomb("${BIG##${BIG//a/*?}}", 1, 20000), -E2BIG);
     CHECK_INT(bomb("${BIG//a/${BIG}}", 1, 2000), -E2BIG);
     CHECK_INT(bomb("${N:-", 1, 1), -EINVAL);
     CHECK_INT(bomb("${N:-", 100000, 1), -EINVAL);

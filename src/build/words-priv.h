@@ -31,8 +31,7 @@ int words_json(struct arena *a, const char *text, struct strv *ret, struct err *
  */
 const char *words_flags(const char *text, struct arena *a, struct strv *ret);
 
-/** text_trim() - a copy without blanks at its ends. text_skip(): where the first non-blank is. */
-char *text_trim(struct arena *a, const char *s, size_t n);
+/** text_skip() - where the first non-blank is. */
 const char *text_skip(const char *s);
 /** text_quote() - in double quotes, escaped, and cut when long: for messages. */
 char *text_quote(struct arena *a, const char *s);

@@ -19,17 +19,6 @@ const char *text_skip(const char *s)
     return s;
 }
 
-char *text_trim(struct arena *a, const char *s, size_t n)
-{
-    while (n > 0 && isspace((unsigned char)s[n - 1]))
-        n--;
-    while (n > 0 && isspace((unsigned char)*s)) {
-        s++;
-        n--;
-    }
-    return arena_strndup(a, s, n);
-}
-
 char *text_quote(struct arena *a, const char *s)
 {
     auto_buf struct buf out = BUF_INIT;

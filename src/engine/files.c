@@ -218,22 +218,6 @@ static uint32_t go_mode(mode_t m)
            (m & S_ISVTX ? 1U << 20 : 0);
 }
 
-/* "/a/./b/../c" -> "/a/c" */
-static char *clean_path(struct arena *a, const char *path)
-{
-    struct strv in = str_split(a, path, '/'), out = {0};
-
-    for (size_t i = 0; i < in.n; i++) {
-        if (str_empty(in.v[i]) || strcmp(in.v[i], ".") == 0)
-            continue;
-        if (strcmp(in.v[i], "..") != 0)
-            strv_push(a, &out, in.v[i]);
-        else if (out.n)
-            out.n--;
-    }
-    return arena_printf(a, "/%s", out.n ? strv_join(a, &out, "/") : "");
-}
-
 static void fill_stat(struct arena *a, int dir, const char *name, const char *shown,
                       const char *path, const struct stat *st, struct path_stat *ret)
 {
@@ -250,7 +234,7 @@ static void fill_stat(struct arena *a, int dir, const char *name, const char *sh
             a, time_rfc3339(st->st_mtim.tv_sec * NS_PER_S + st->st_mtim.tv_nsec, text)),
         .link_target = arena_strdup(a, "")};
     if (n > 0)
-        ret->link_target = clean_path(
+        ret->link_target = path_clean(
             a, target[0] == '/' ? target
                                 : arena_printf(a, "%.*s/%s", (int)(slash - path), path, target));
 }
@@ -299,7 +283,7 @@ int ctr_copy_out_open(struct engine *e, const char *id, const char *path, struct
     struct ctr_copy *copy = xnew(struct ctr_copy);
     copy->c = c;
     copy->dir = -1;
-    char *clean = clean_path(a, path);
+    char *clean = path_clean(a, path);
     int r = str_empty(path) ? err_invalid(err, "bad parameter: path is empty")
                             : find_place(c, clean, false, a, &place, err);
     if (r >= 0) {
@@ -417,7 +401,7 @@ int ctr_copy_in(struct engine *e, const char *id, const char *path, const struct
         place.locked = true;
     }
     bool locked = place.locked;
-    int r = find_place(c, clean_path(&a, path), true, &a, &place, err);
+    int r = find_place(c, path_clean(&a, path), true, &a, &place, err);
     place.locked = locked;
     if (r >= 0)
         r = copy_in(c, &place, path, o, read, arg, err);
