@@ -29,7 +29,7 @@ static void check_entry(const struct tar_entry *e)
 {
     uint64_t sum = 0, end = 0;
 
-    if (!e->name || !e->link || !*e->name || strlen(e->name) >= TAR_NAME_MAX)
+    if (!e->name || !e->link || strlen(e->name) >= TAR_NAME_MAX)
         abort();
     for (size_t i = 0; i < e->sparse.n; i++) {
         if (e->sparse.v[i].offset < end)
