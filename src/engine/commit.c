@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "base/auto.h"
+#include "build/apply.h"
 #include "image/commit.h"
-#include "image/import.h"
 
 /* The two config types are the same JSON, as far as an image goes. */
 static int convert(const struct json_type *from, const void *in, const struct json_type *to,

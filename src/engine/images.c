@@ -6,6 +6,7 @@
 
 #include "base/auto.h"
 #include "base/time.h"
+#include "build/apply.h"
 #include "image/import.h"
 #include "image/load.h"
 #include "distribution/reference.h"
@@ -353,10 +354,13 @@ int img_import(struct engine *e, img_read read, void *read_arg, const char *repo
     const char *ref = str_empty(repo)  ? NULL
                       : str_empty(tag) ? repo
                                        : arena_printf(a, "%s:%s", repo, tag);
+    struct oci_image_config config = {0};
     struct import_options o = {
-        .ref = ref, .message = str_empty(message) ? NULL : message, .changes = *changes};
-    int r = image_import(e->images, body, &o, id, err);
+        .ref = ref, .message = str_empty(message) ? NULL : message, .config = &config};
+    int r = changes_apply(a, changes, &config, err);
 
+    if (r >= 0)
+        r = image_import(e->images, body, &o, id, err);
     if (r < 0)
         return r;
     *ret_id = arena_strdup(a, id);

@@ -37,9 +37,9 @@ static int parse_platform(struct arena *a, const char *text, struct platform *re
 }
 
 static void put_config(const struct platform *p, const struct import_options *opts,
-                       struct oci_image_config *config, const char *diff_id, struct arena *a,
-                       struct buf *out)
+                       const char *diff_id, struct arena *a, struct buf *out)
 {
+    struct oci_image_config config = opts->config ? *opts->config : (struct oci_image_config){0};
     char now[TIME_TEXT];
     struct oci_image img = {
         .created = time_rfc3339(now_ns(), now),
@@ -47,7 +47,7 @@ static void put_config(const struct platform *p, const struct import_options *op
         .os = p->os,
         .variant = p->variant,
         .comment = arena_strdup(a, str_or(opts->message, "")),
-        .config = config,
+        .config = &config,
         .rootfs.type = arena_strdup(a, "layers"),
     };
     struct oci_image_history *h = arena_new(a, struct oci_image_history);
@@ -65,7 +65,6 @@ static int import(struct image_store *s, struct source *body, const struct impor
     auto_arena struct arena a = ARENA_INIT;
     auto_buf struct buf text = BUF_INIT;
     char name[REF_TEXT_MAX + 1];
-    struct oci_image_config config = {0};
     struct unpacked_layer layer;
     struct platform p = {0};
 
@@ -73,13 +72,11 @@ static int import(struct image_store *s, struct source *body, const struct impor
     if (r >= 0)
         r = image_new_name(opts->ref, name, err);
     if (r >= 0)
-        r = changes_apply(&a, &opts->changes, &config, err);
-    if (r >= 0)
         r = layer_unpack(s, body, NULL, lease, &layer, err);
     if (r < 0)
         return r;
     FAIL_POINT("image.import.unpacked", err);
-    put_config(&p, opts, &config, layer.diff_id, &a, &text);
+    put_config(&p, opts, layer.diff_id, &a, &text);
     return image_create_tagged(s, &text, NULL, name, lease, ret_id, err);
 }
 

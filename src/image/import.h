@@ -1,7 +1,4 @@
-/*
- * docker import: a tarball of a root file system becomes an image of one layer; and the changes in
- * Dockerfile words (CMD, ENV, LABEL ...) that import and commit take.
- */
+/* docker import: a tarball of a root file system becomes an image of one layer. */
 #pragma once
 
 #include "archive/stream.h"
@@ -14,10 +11,10 @@
 struct image_store;
 
 struct import_options {
-    const char *ref;      /* "repo[:tag]", or NULL */
-    const char *message;  /* or NULL: "Imported from -" */
-    struct strv changes;  /* "CMD [\"sh\"]" ... */
-    const char *platform; /* "os[/arch[/variant]]", or NULL for the host's */
+    const char *ref;                       /* "repo[:tag]", or NULL */
+    const char *message;                   /* or NULL: "Imported from -" */
+    const char *platform;                  /* "os[/arch[/variant]]", or NULL for the host's */
+    const struct oci_image_config *config; /* of the image; NULL for an empty one */
 };
 
 /**
@@ -26,10 +23,3 @@ struct import_options {
  */
 int image_import(struct image_store *s, struct source *body, const struct import_options *opts,
                  char ret_id[DIGEST_LEN + 1], struct err *err) MUST;
-
-/**
- * changes_apply() - apply Dockerfile-style lines to a config
- * Return: 0; -EINVAL "CMD requires ..." / "X is not a valid change command".
- */
-int changes_apply(struct arena *a, const struct strv *changes, struct oci_image_config *config,
-                  struct err *err) MUST;

@@ -4,9 +4,7 @@
 
 #include "base/buf.h"
 #include "base/json.h"
-#include "base/time.h"
-#include "image/import.h"
-#include "image/manifest.h"
+#include "build/apply.h"
 
 /* The config after some lines, as JSON; or the error's text. */
 static char *apply(struct arena *a, const char *const *lines, size_t n)
@@ -30,18 +28,27 @@ static const struct {
     {"CMD [\"sh\", \"-c\", \"x\"]", "{\"Cmd\":[\"sh\",\"-c\",\"x\"]}"},
     {"cmd echo $HOME 'a b'", "{\"Cmd\":[\"/bin/sh\",\"-c\",\"echo $HOME 'a b'\"]}"},
     {"CMD [\"broken", "{\"Cmd\":[\"/bin/sh\",\"-c\",\"[\\\"broken\"]}"},
-    {"CMD [1]", "{\"Cmd\":[\"/bin/sh\",\"-c\",\"[1]\"]}"},
+    {"CMD [1]", "when using JSON array syntax, arrays must be comprised of strings only"},
     {"ENTRYPOINT [\"/init\"]", "{\"Entrypoint\":[\"/init\"]}"},
     {"  ENV  A=b C=\"d e\" F='g' H=i\\ j  ", "{\"Env\":[\"A=b\",\"C=d e\",\"F=g\",\"H=i j\"]}"},
     {"ENV A b  c", "{\"Env\":[\"A=b  c\"]}"},
     {"ENV A", "ENV must have two arguments"},
     {"ENV", "ENV requires at least one argument"},
     {"ENV =b", "ENV names can not be blank"},
-    {"ENV A=\"b", "unexpected end of statement while looking for matching quote: A=\"b"},
+    {"ENV A=\"b",
+     "failed to process \"\\\"b\": unexpected end of statement while looking for matching "
+     "double-quote"},
     {"LABEL b=2 a=1", "{\"Labels\":{\"a\":\"1\",\"b\":\"2\"}}"},
     {"EXPOSE 80 53/UDP 8000-8002", "{\"ExposedPorts\":{\"53/udp\":{},\"80/tcp\":{},\"8000/tcp\":{},"
                                    "\"8001/tcp\":{},\"8002/tcp\":{}}}"},
+    {"EXPOSE 127.0.0.1:80:81 [::1]::82/sctp 1:83",
+     "{\"ExposedPorts\":{\"81/tcp\":{},\"82/sctp\":{},\"83/tcp\":{}}}"},
     {"EXPOSE x", "invalid containerPort: x"},
+    {"EXPOSE 80/", "{\"ExposedPorts\":{\"80/tcp\":{}}}"},
+    {"EXPOSE /tcp", "no port specified: /tcp<empty>"},
+    {"EXPOSE x:80", "invalid hostPort: x"},
+    {"EXPOSE 1.2.3:1:80", "invalid IP address: 1.2.3"},
+    {"EXPOSE 1-2-3", "invalid containerPort: 1-2-3"},
     {"EXPOSE 0", "invalid containerPort: 0"},
     {"EXPOSE 65536", "invalid containerPort: 65536"},
     {"EXPOSE 9-8", "invalid containerPort: 9-8"},
@@ -51,6 +58,8 @@ static const struct {
     {"VOLUME /a /b", "{\"Volumes\":{\"/a\":{},\"/b\":{}}}"},
     {"VOLUME [\"/a b\"]", "{\"Volumes\":{\"/a b\":{}}}"},
     {"WORKDIR /x", "{\"WorkingDir\":\"/x\"}"},
+    {"WORKDIR x/../y/.", "{\"WorkingDir\":\"/y\"}"},
+    {"STOPSIGNAL SIGNOT", "invalid signal: SIGNOT"},
     {"STOPSIGNAL SIGINT", "{\"StopSignal\":\"SIGINT\"}"},
     {"ONBUILD RUN x", "{\"OnBuild\":[\"RUN x\"]}"},
     {"ONBUILD ONBUILD RUN x", "Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed"},
@@ -60,10 +69,12 @@ static const struct {
      "{\"Healthcheck\":{\"Test\":[\"CMD-SHELL\",\"curl x\"],\"Interval\":5000000000,"
      "\"Retries\":3}}"},
     {"HEALTHCHECK CMD [\"a\"]", "{\"Healthcheck\":{\"Test\":[\"CMD\",\"a\"]}}"},
-    {"HEALTHCHECK --what=1 CMD x", "unknown flag: --what=1"},
+    {"HEALTHCHECK --what=1 CMD x", "unknown flag: --what"},
     {"HEALTHCHECK --interval=x CMD y", "time: invalid duration \"x\""},
     {"HEALTHCHECK SH x", "Unknown type \"SH\" in HEALTHCHECK (try CMD)"},
     {"RUN x", "RUN is not a valid change command"},
+    {"SHELL [\"x\"]", "SHELL is not a valid change command"},
+    {"FOO x", "FOO is not a valid change command"},
     {"FROM x", "FROM is not a valid change command"},
     {"", "{}"},
 };
@@ -86,17 +97,67 @@ TEST(later_lines_add_and_replace)
               "{\"Env\":[\"A=3\",\"B=2\"],\"Cmd\":[\"y\"],\"WorkingDir\":\"/a/b\"}");
 }
 
-TEST(chain_ids)
+TEST(variables_are_those_before_the_line)
 {
     auto_arena struct arena a = ARENA_INIT;
-    struct strv v = {0};
-    char got[DIGEST_LEN + 1], want[DIGEST_LEN + 1];
+    static const char *const lines[] = {"ENV A=1 B=$A", "ENV A=2 B=$A C=${NO:-x}",
+                                        "USER $A",      "LABEL l=$B",
+                                        "WORKDIR /$C",  "CMD [\"$A\"]"};
 
-    strv_push(&a, &v, "sha256:aa");
-    strv_push(&a, &v, "sha256:bb");
-    chain_id(&v, 1, got);
-    CHECK_STR(got, "sha256:aa");
-    chain_id(&v, 2, got);
-    sha256_of("sha256:aa sha256:bb", 19, want);
-    CHECK_STR(got, want);
+    CHECK_STR(apply(&a, lines, sizeof(lines) / sizeof(lines[0])),
+              "{\"User\":\"2\",\"Env\":[\"A=2\",\"B=1\",\"C=x\"],\"Cmd\":[\"$A\"],"
+              "\"WorkingDir\":\"/x\",\"Labels\":{\"l\":\"1\"}}");
+}
+
+TEST(one_change_may_have_many_lines)
+{
+    auto_arena struct arena a = ARENA_INIT;
+    static const char *const lines[] = {"USER a\n# b\nENV A=1 \\\n B=2\n", ""};
+    static const char *const bad[] = {"USER a\nRUN b"};
+
+    CHECK_STR(apply(&a, lines, 2), "{\"User\":\"a\",\"Env\":[\"A=1\",\"B=2\"]}");
+    CHECK_STR(apply(&a, bad, 1), "RUN is not a valid change command");
+}
+
+TEST(an_entrypoint_drops_the_command_of_the_base)
+{
+    auto_arena struct arena a = ARENA_INIT;
+    struct oci_image_config config = {0};
+    const struct expander x = {0};
+    struct ins *ins = NULL;
+    struct err e = {0};
+    bool cmd_set = false;
+
+    strv_push(&a, &config.cmd, "base");
+    CHECK_OK(ins_decode("ENTRYPOINT [\"e\"]", &a, &ins, &e));
+    CHECK_INT(config_apply(ins, &x, &a, &config, &cmd_set, &e), 0);
+    CHECK(config.cmd.v == NULL);
+    CHECK_OK(ins_decode("CMD [\"c\"]", &a, &ins, &e));
+    CHECK_INT(config_apply(ins, &x, &a, &config, &cmd_set, &e), 0);
+    CHECK(cmd_set);
+    CHECK_OK(ins_decode("ENTRYPOINT f", &a, &ins, &e));
+    CHECK_INT(config_apply(ins, &x, &a, &config, &cmd_set, &e), 0);
+    CHECK_STR(config.cmd.v[0], "c");
+    CHECK_STR(strv_join(&a, &config.entrypoint, " "), "/bin/sh -c f");
+}
+
+TEST(a_shell_is_used_by_what_follows)
+{
+    auto_arena struct arena a = ARENA_INIT;
+    struct oci_image_config config = {0};
+    const struct expander x = {0};
+    struct ins *ins = NULL;
+    struct err e = {0};
+    bool cmd_set = false;
+
+    CHECK_OK(ins_decode("SHELL [\"bash\", \"-ec\"]", &a, &ins, &e));
+    CHECK_INT(config_apply(ins, &x, &a, &config, &cmd_set, &e), 0);
+    CHECK_OK(ins_decode("CMD a b", &a, &ins, &e));
+    CHECK_INT(config_apply(ins, &x, &a, &config, &cmd_set, &e), 0);
+    CHECK_STR(strv_join(&a, &config.cmd, "|"), "bash|-ec|a b");
+    CHECK_OK(ins_decode("CMD []", &a, &ins, &e));
+    CHECK_INT(config_apply(ins, &x, &a, &config, &cmd_set, &e), 0);
+    CHECK(config.cmd.v && config.cmd.n == 0);
+    CHECK_OK(ins_decode("RUN x", &a, &ins, &e));
+    CHECK_INT(config_apply(ins, &x, &a, &config, &cmd_set, &e), 1);
 }
