@@ -11,7 +11,7 @@
 
 static int64_t pack(void *ctx, struct sink *out, struct err *err)
 {
-    return layer_pack(ctx, out, err);
+    return layer_pack(ctx, NULL, NULL, out, err);
 }
 
 /* Return: how many entries the layer has. A packer that failed tells why, not its reader. */

@@ -31,7 +31,7 @@ static bool is_whiteout(const struct stat *st)
 /* What the layers below have there, if anything; links on the way lead nowhere. */
 static bool lower_stat(const struct diff *d, const char *path, struct stat *ret)
 {
-    auto_close int fd = open_beneath(d->lower_fd, path, O_PATH | O_NOFOLLOW);
+    auto_close int fd = d->lower_fd < 0 ? -1 : open_beneath(d->lower_fd, path, O_PATH | O_NOFOLLOW);
 
     return fd >= 0 && fstat(fd, ret) == 0;
 }
@@ -209,14 +209,28 @@ static bool only_for_mounts(const struct diff *d, const char *path, int depth)
     return only;
 }
 
+struct pack_ctx {
+    const struct diff *d;
+    diff_left_out_fn fn;
+    void *ctx;
+};
+
+/* Sockets mean nothing without their process. */
 static bool skip(void *ctx, const char *path, const struct stat *st)
 {
-    return is_for_mounts(ctx, path, st, 0);
+    const struct pack_ctx *p = ctx;
+    bool out = S_ISSOCK(st->st_mode) || is_for_mounts(p->d, path, st, 0);
+
+    if (out && p->fn)
+        p->fn(p->ctx, path);
+    return out;
 }
 
-int64_t layer_pack(const struct diff *d, struct sink *out, struct err *err)
+int64_t layer_pack(const struct diff *d, diff_left_out_fn fn, void *ctx, struct sink *out,
+                   struct err *err)
 {
-    struct pack_options o = {.flags = PACK_OVERLAY, .skip = skip, .ctx = (void *)d};
+    struct pack_ctx p = {d, fn, ctx};
+    struct pack_options o = {.flags = PACK_OVERLAY, .skip = skip, .ctx = &p};
 
     return pack_tree(d->upper_fd, out, &o, err);
 }

@@ -24,15 +24,20 @@ struct diff_items {
  */
 struct diff {
     int upper_fd;
-    int lower_fd;        /* the layers below, as one tree */
+    int lower_fd;        /* the layers below, as one tree; -1: none */
     struct strv mounted; /* "/proc", "/etc/hosts": where something was mounted */
 };
 
 /** layer_diff() - list the changes; a directory is modified when something in it has changed. */
 int layer_diff(const struct diff *d, struct arena *a, struct diff_items *ret, struct err *err) MUST;
 
+/* Told of what is left out of a layer, with everything below it; by its path. */
+typedef void (*diff_left_out_fn)(void *ctx, const char *path);
+
 /**
  * layer_pack() - the upper directory as the tar of a layer, without what was made for mounts
+ * @fn: may be NULL
  * Return: how many entries it has; -errno.
  */
-int64_t layer_pack(const struct diff *d, struct sink *out, struct err *err) MUST;
+int64_t layer_pack(const struct diff *d, diff_left_out_fn fn, void *ctx, struct sink *out,
+                   struct err *err) MUST;

@@ -62,6 +62,8 @@ static int forget_layers(struct sweep *w, struct err *err)
         int r = db_query(db,
                          "SELECT diff_id, size FROM layer WHERE diff_id NOT IN"
                          " (SELECT diff_id FROM image_layer) AND diff_id NOT IN"
+                         " (SELECT diff_id FROM build_cache WHERE diff_id IS NOT NULL)"
+                         " AND diff_id NOT IN"
                          " (SELECT diff_id FROM layer_blob WHERE keep_until > ?)",
                          DB_BIND(DB_INT(now_ns())), &st, err);
         while (r >= 0 && (r = db_step(db, st, err)) > 0) {

@@ -78,12 +78,12 @@ static int insert_row(struct image_store *s, const struct layer_row *row, struct
         return r;
     auto_tx struct db *tx = s->db;
     int64_t created = row->created_ns ? row->created_ns : now_ns();
-    r = db_run(
-        s->db,
-        "INSERT OR IGNORE INTO layer (diff_id, size, tar_size, created)"
-        " VALUES (?, ?, ?, ?)",
-        DB_BIND(DB_TEXT(row->diff_id), DB_INT(row->size), DB_INT(row->tar_size), DB_INT(created)),
-        err);
+    r = db_run(s->db,
+               "INSERT OR IGNORE INTO layer (diff_id, size, tar_size, created, unsynced)"
+               " VALUES (?, ?, ?, ?, ?)",
+               DB_BIND(DB_TEXT(row->diff_id), DB_INT(row->size), DB_INT(row->tar_size),
+                       DB_INT(created), DB_INT(row->unsynced)),
+               err);
     return r < 0 ? r : db_commit(&tx, err);
 }
 
@@ -107,13 +107,13 @@ static int take_place(struct layer_stage *st, const char *hex, struct err *err)
 static int publish(struct layer_stage *st, const struct layer_row *row, struct err *err)
 {
     FAIL_POINT("layer.commit.before", err);
-    if (syncfs(st->dir_fd) < 0)
+    if (!row->unsynced && syncfs(st->dir_fd) < 0)
         return err_sys(err, "sync layer %s", row->diff_id);
     FAIL_POINT("layer.commit.synced", err);
     int r = take_place(st, digest_hex(row->diff_id), err);
     if (r < 0)
         return r;
-    if (fsync(st->s->layers_fd) < 0)
+    if (!row->unsynced && fsync(st->s->layers_fd) < 0)
         return err_sys(err, "sync the layers");
     FAIL_POINT("layer.commit.renamed", err);
     r = insert_row(st->s, row, err);
@@ -131,9 +131,61 @@ int layer_stage_commit(struct layer_stage *st, const struct layer_row *row, stru
     if (r < 0)
         return r;
     lease_add(lease, row->diff_id);
-    if (layer_exists(st->s, row->diff_id))
-        return 1;
+    if (layer_exists(st->s, row->diff_id)) {
+        r = row->unsynced ? 0 : layers_settle(st->s, err); /* it may be one of those */
+        return r < 0 ? r : 1;
+    }
     return publish(st, row, err);
+}
+
+char *layer_stage_path(const struct layer_stage *st, const char *sub, struct arena *a)
+{
+    return arena_printf(a, "layers/%s/%s", st->name, sub);
+}
+
+int layer_stage_take(struct layer_stage *st, int dir_fd, const char *name, struct err *err)
+{
+    if (unlinkat(st->dir_fd, "diff", AT_REMOVEDIR) < 0 ||
+        renameat(dir_fd, name, st->dir_fd, "diff") < 0)
+        return err_sys(err, "take a layer's directory");
+    close_fd(&st->diff_fd);
+    st->diff_fd = openat(st->dir_fd, "diff", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return st->diff_fd < 0 ? err_sys(err, "open a layer's directory") : 0;
+}
+
+/* ---- layers that were committed without a sync ---- */
+
+static int settle(struct image_store *s, struct err *err)
+{
+    int n = db_run_tx(s->db, "UPDATE layer SET unsynced = 2 WHERE unsynced <> 0", NULL, err);
+
+    if (n <= 0)
+        return n;
+    FAIL_POINT("layer.settle.before", err);
+    if (syncfs(s->layers_fd) < 0)
+        return err_sys(err, "sync the layers");
+    FAIL_POINT("layer.settle.synced", err);
+    /* Those that came while the kernel synced are still 1. */
+    n = db_run_tx(s->db, "UPDATE layer SET unsynced = 0 WHERE unsynced = 2", NULL, err);
+    return n < 0 ? n : 0;
+}
+
+int layers_settle(struct image_store *s, struct err *err)
+{
+    (void)pthread_mutex_lock(&s->settling);
+    int r = settle(s, err);
+    (void)pthread_mutex_unlock(&s->settling);
+    return r < 0 ? err_wrap(err, r, "settle layers") : 0;
+}
+
+int layers_forget_unsettled(struct image_store *s, struct err *err)
+{
+    int r = db_run_tx(s->db,
+                      "DELETE FROM layer WHERE unsynced <> 0 AND diff_id NOT IN"
+                      " (SELECT diff_id FROM image_layer)",
+                      NULL, err);
+
+    return r < 0 ? r : 0;
 }
 
 int layer_get(struct image_store *s, const char *diff_id, struct arena *a, struct layer_row *ret,

@@ -25,6 +25,7 @@ struct layer_row {
     int64_t size;  /* bytes of file content: what Docker calls the layer's size */
     int64_t tar_size;
     int64_t created_ns;
+    bool unsynced; /* the machine may still lose it: layers_settle() */
 };
 
 /** layer_stage_new() - an empty stage with an empty diff/ below it. */
@@ -33,9 +34,14 @@ int layer_stage_new(struct image_store *s, struct layer_stage **ret, struct err 
  * stay owned by the stage. */
 int layer_stage_dir(const struct layer_stage *st);
 int layer_stage_diff(const struct layer_stage *st);
+/** layer_stage_path() - of @sub below the stage, relative to the data root: "layers/tmp-x/diff". */
+char *layer_stage_path(const struct layer_stage *st, const char *sub, struct arena *a);
+/** layer_stage_take() - a directory becomes the stage's diff/, in one step
+ * @dir_fd, @name: it; on the store's file system. Return: 0, -EXDEV, -ENOENT. */
+int layer_stage_take(struct layer_stage *st, int dir_fd, const char *name, struct err *err) MUST;
 /**
  * layer_stage_commit() - sync, rename to the final name, insert the row; @st must still be freed
- * @row: created_ns 0 is now
+ * @row: created_ns 0 is now; unsynced: leave the sync to layers_settle(), for those who make many
  * @lease: takes the layer in; not NULL
  * Return: 0; 1: the layer existed already, and this copy will be removed with the stage.
  */
@@ -43,6 +49,10 @@ int layer_stage_commit(struct layer_stage *st, const struct layer_row *row, stru
                        struct err *err) MUST;
 /** layer_stage_free() - an uncommitted stage is removed with everything in it. NULL is fine. */
 void layer_stage_free(struct layer_stage *st);
+/** layers_settle() - make durable what was committed unsynced. Before an image relies on it. */
+int layers_settle(struct image_store *s, struct err *err) MUST;
+/** layers_forget_unsettled() - after a boot: rows whose layers the machine may have lost. */
+int layers_forget_unsettled(struct image_store *s, struct err *err) MUST;
 
 static inline void layer_stage_freep_(struct layer_stage **st)
 {

@@ -73,5 +73,18 @@ static const char kept_blobs[] =
  * book of them could only be wrong. */
 static const char no_addresses[] = "DROP TABLE address;";
 
-const char *const schema_steps[] = {objects, images, layer_blobs, kept_blobs, no_addresses};
+/*
+ * What a step of a build made, by a digest of everything it depends on. A layer that is not yet
+ * synced is only as good as the kernel that holds it: it does not outlive a boot.
+ */
+static const char build_cache[] =
+    "ALTER TABLE layer ADD COLUMN unsynced INTEGER NOT NULL DEFAULT 0;"
+    "CREATE TABLE build_cache ("
+    "  key TEXT PRIMARY KEY, diff_id TEXT REFERENCES layer (diff_id) ON DELETE CASCADE,"
+    "  description TEXT, created INTEGER NOT NULL, used INTEGER NOT NULL,"
+    "  uses INTEGER NOT NULL DEFAULT 0) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX build_cache_diff ON build_cache (diff_id);";
+
+const char *const schema_steps[] = {objects,    images,       layer_blobs,
+                                    kept_blobs, no_addresses, build_cache};
 const int schema_steps_n = sizeof(schema_steps) / sizeof(schema_steps[0]);

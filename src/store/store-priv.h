@@ -12,10 +12,11 @@
 
 struct image_store {
     struct db *db;
-    int blobs_fd;  /* image/blobs/sha256 */
-    int ingest_fd; /* image/blobs/ingest */
-    int layers_fd; /* layers */
-    bool keep;     /* compressed blobs of layers; set once, before there are threads */
+    int blobs_fd;             /* image/blobs/sha256 */
+    int ingest_fd;            /* image/blobs/ingest */
+    int layers_fd;            /* layers */
+    bool keep;                /* compressed blobs of layers; set once, before there are threads */
+    pthread_mutex_t settling; /* one layers_settle() at a time; before the catalog and lock */
     pthread_mutex_t lock;
     struct map *leased; /* digest -> count; under lock */
 };

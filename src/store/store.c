@@ -6,12 +6,15 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/buf.h"
 #include "base/failpoint.h"
 #include "base/hash.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/rand.h"
 #include "store/db.h"
+#include "store/layers.h"
+#include "store/settings.h"
 #include "store/store-priv.h"
 
 /* ---- helpers of the whole store ---- */
@@ -120,11 +123,33 @@ static int remove_stage(void *ctx, const char *name, struct err *err)
     return str_starts(name, TMP_PREFIX) ? remove_tree_at(s->layers_fd, name, err) : 0;
 }
 
+#define BOOT_ID "/proc/sys/kernel/random/boot_id"
+#define BOOT_ID_MAX 64
+#define BOOT_SETTING "boot-id" /* of the kernel that this store was last used under */
+
+/* What was not synced has survived a dead process, but not another boot. */
+static int forget_lost(struct image_store *s, struct err *err)
+{
+    auto_arena struct arena a = ARENA_INIT;
+    auto_buf struct buf boot = BUF_INIT;
+    char *before = NULL;
+    int r = setting_get(s->db, BOOT_SETTING, &a, &before, err);
+
+    if (r >= 0)
+        r = read_file_at(AT_FDCWD, BOOT_ID, BOOT_ID_MAX, &boot, err);
+    if (r < 0 || str_eq(before, buf_str(&boot)))
+        return r < 0 ? r : 0;
+    r = layers_forget_unsettled(s, err);
+    return r < 0 ? r : setting_set(s->db, BOOT_SETTING, buf_str(&boot), err);
+}
+
 /* What a killed process left: everything temporary, and what no row reaches. */
 static int clean(struct image_store *s, struct err *err)
 {
-    int r = each_name(s->ingest_fd, remove_ingest, s, err);
+    int r = forget_lost(s, err);
 
+    if (r >= 0)
+        r = each_name(s->ingest_fd, remove_ingest, s, err);
     if (r >= 0)
         r = each_name(s->layers_fd, remove_stage, s, err);
     if (r >= 0)
@@ -139,6 +164,7 @@ int image_store_open(int data_fd, struct db *db, struct image_store **ret, struc
     *s = (struct image_store){
         .db = db, .blobs_fd = -1, .ingest_fd = -1, .layers_fd = -1, .leased = map_new()};
     (void)pthread_mutex_init(&s->lock, NULL);
+    (void)pthread_mutex_init(&s->settling, NULL);
     int r = open_dirs(s, data_fd, err);
     if (r >= 0)
         r = clean(s, err);
@@ -157,6 +183,7 @@ void image_store_close(struct image_store *s)
     close_fd(&s->layers_fd);
     map_free(s->leased);
     (void)pthread_mutex_destroy(&s->lock);
+    (void)pthread_mutex_destroy(&s->settling);
     free(s);
 }
 

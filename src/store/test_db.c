@@ -142,6 +142,25 @@ TEST(version_3_is_migrated_and_its_networks_stay)
     remove_scratch(path);
 }
 
+TEST(version_5_is_migrated_and_its_layers_count_as_synced)
+{
+    struct err e = {0};
+    char path[64];
+
+    write_fixture(scratch_file(path), 5, "INSERT INTO layer VALUES ('sha256:a', 1, 2, 3)");
+    struct db *db = open_db(path);
+    CHECK_INT(db_run_tx(db, "UPDATE layer SET size = 2 WHERE unsynced = 0", NULL, &e), 1);
+    CHECK_INT(db_run_tx(db,
+                        "INSERT INTO build_cache (key, diff_id, created, used)"
+                        " VALUES ('k', 'sha256:a', 1, 1)",
+                        NULL, &e),
+              1);
+    CHECK_INT(db_run_tx(db, "DELETE FROM layer", NULL, &e), 1);
+    CHECK_INT(db_run_tx(db, "UPDATE build_cache SET used = 2", NULL, &e), 0); /* gone with it */
+    db_close(db);
+    remove_scratch(path);
+}
+
 TEST(version_of_the_future_is_refused)
 {
     struct err e = {0};
