@@ -383,14 +383,17 @@ static int not_the_image(int r, struct err *err)
     return r;
 }
 
-static int build(struct engine *e, struct container *c, const struct container_create_request *req,
-                 struct err *err)
+static void clone_request(struct container *c, const struct container_create_request *req)
 {
-    struct img_use image;
-
     c->config = json_clone(&container_config_type, &req->config, &c->mem);
     c->host = req->host_config ? json_clone(&host_config_type, req->host_config, &c->mem)
                                : arena_new(&c->mem, struct host_config);
+}
+
+static int use_image(struct engine *e, struct container *c, struct err *err)
+{
+    struct img_use image;
+
     if (str_empty(c->config->image))
         return err_invalid(err, "config.Image must be specified: no image given");
     int r = img_resolve(e, c->config->image, &c->mem, &image, err);
@@ -400,8 +403,14 @@ static int build(struct engine *e, struct container *c, const struct container_c
     c->image_name = c->config->image;
     c->lowers = image.lowers;
     config_merge(&c->mem, c->config, image.config);
+    return 0;
+}
+
+static int complete(struct engine *e, struct container *c,
+                    const struct container_create_request *req, struct err *err)
+{
     fill_defaults(e, c);
-    r = check_config(c->config, err);
+    int r = check_config(c->config, err);
     if (r >= 0)
         r = check_host(c->host, err);
     if (r >= 0)
@@ -473,7 +482,10 @@ int ctr_create(struct engine *e, const char *name, const struct container_create
     auto_ctr struct container *c = ctr_new(e, id);
     c->created_ns = now_ns();
     struct strv warnings = {.v = arena_alloc(a, sizeof(char *))};
-    r = build(e, c, req, err);
+    clone_request(c, req);
+    r = use_image(e, c, err);
+    if (r >= 0)
+        r = complete(e, c, req, err);
     if (r >= 0)
         r = ctr_drop_unsupported(c, a, &warnings, err);
     if (r < 0)
@@ -487,6 +499,33 @@ int ctr_create(struct engine *e, const char *name, const struct container_create
     ctr_event(c, "create", NULL);
     ret->id = arena_strdup(a, id);
     ret->warnings = warnings;
+    return 0;
+}
+
+int ctr_create_hidden(struct engine *e, const struct container_create_request *req,
+                      const struct strv *lowers, struct container **ret, struct err *err)
+{
+    auto_arena struct arena a = ARENA_INIT;
+    struct strv warnings = {0};
+    char id[ID_LEN + 1];
+
+    rand_id(id);
+    auto_ctr struct container *c = ctr_new(e, id);
+    c->created_ns = now_ns();
+    clone_request(c, req);
+    c->image_name = arena_strdup(&c->mem, "");
+    c->lowers = strv_clone(&c->mem, lowers);
+    int r = complete(e, c, req, err);
+    if (r >= 0)
+        r = ctr_drop_unsupported(c, &a, &warnings, err);
+    if (r < 0)
+        return r;
+    c->name = arena_printf(&c->mem, HIDDEN_PREFIX "%.16s", id);
+    r = store_it(e, c, err);
+    if (r < 0)
+        return r;
+    ctr_link(c);
+    *ret = take_ptr(&c);
     return 0;
 }
 

@@ -15,10 +15,12 @@
  */
 #pragma once
 
+#include "build/host.h"
 #include "engine/engine.h"
 #include "engine/net-priv.h"
 #include "image/store.h"
 #include "kern/cgroup.h"
+#include "oci/spec.h"
 #include "shim/client.h"
 #include "store/containers.h"
 #include "store/db.h"
@@ -87,6 +89,7 @@ struct container {
     char *image_id, *image_name; /* name as the user wrote it */
     struct container_config *config;
     struct strv lowers; /* layer directories, topmost first */
+    VEC_OF(struct oci_mount *) mounts; /* more of them, of a hidden container; not saved */
     VEC_OF(struct ctr_volume *) volumes;
     int data_fd; /* containers/<id> */
 
@@ -140,6 +143,9 @@ struct engine {
     char *data_path;
     struct db *db;
     struct image_store *images;
+    struct builder *builder;
+    struct build_host build_host;
+    char *build_run_path; /* secrets of builds, in memory */
     struct registries *registries;
     struct nets nets;
     struct events *events;
@@ -185,6 +191,20 @@ void ctr_unwatch(struct container *c, struct watcher *w);
 int ctr_wait_change(const struct watcher *w, int gone_fd, int timeout_ms);
 /** ctr_event() - publish with Docker's attributes; @extra: key, value, ..., NULL. */
 void ctr_event(struct container *c, const char *action, ...) __attribute__((__sentinel__));
+
+/*
+ * A hidden container runs a step of a build: nobody sees it in lists and events, and it does not
+ * outlive the daemon. Its name is one that no user can choose.
+ */
+#define HIDDEN_PREFIX ".build-"
+static inline bool ctr_hidden(const struct container *c)
+{
+    return c->name[0] == '.';
+}
+/** ctr_create_hidden() - @req: without an image; @lowers: absolute paths, topmost first. Return: 0
+ * with a reference. ctr_remove() as for any. */
+int ctr_create_hidden(struct engine *e, const struct container_create_request *req,
+                      const struct strv *lowers, struct container **ret, struct err *err) MUST;
 
 /** config_merge() - fill what @c leaves open from an image's config, by Docker's rules. */
 void config_merge(struct arena *a, struct container_config *c,

@@ -58,6 +58,8 @@ static void count_containers(struct engine *e, struct system_info *ret)
 {
     (void)pthread_mutex_lock(&e->lock);
     for (struct container *c = e->containers; c; c = c->next) {
+        if (ctr_hidden(c))
+            continue;
         ret->containers++;
         if (c->status == CTR_RUNNING && c->paused)
             ret->containers_paused++;

@@ -462,7 +462,7 @@ int ctr_list(struct engine *e, const struct ctr_list_opts *o, struct arena *a,
         struct container *c = v[i];
         struct container_summary *s = NULL;
         (void)pthread_mutex_lock(&c->lock);
-        if ((all || c->status == CTR_RUNNING) && !c->removed)
+        if ((all || c->status == CTR_RUNNING) && !c->removed && !ctr_hidden(c))
             s = summary(c, a);
         bool in = s && matches(&x, c, s);
         (void)pthread_mutex_unlock(&c->lock);

@@ -396,6 +396,8 @@ int ctr_mounts(struct container *c, struct arena *a, struct oci_spec *spec, stru
     mount_files(c, a, spec, &user);
     for (size_t i = 0; i < user.mounts.n; i++)
         arena_push(a, spec->mounts) = user.mounts.v[i];
+    for (size_t i = 0; i < c->mounts.n; i++)
+        arena_push(a, spec->mounts) = c->mounts.v[i];
     return 0;
 }
 

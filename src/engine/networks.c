@@ -275,7 +275,7 @@ static void put_containers(struct engine *e, const struct net *net, struct arena
         struct container *c = all[i];
         (void)pthread_mutex_lock(&c->lock);
         for (size_t k = 0; k < c->net.nends; k++)
-            if (c->net.ends[k].net == net && ctr_running(c))
+            if (c->net.ends[k].net == net && ctr_running(c) && !ctr_hidden(c))
                 put_end(c, &c->net.ends[k], a, n);
         (void)pthread_mutex_unlock(&c->lock);
         ctr_unref(c);

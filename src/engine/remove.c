@@ -145,7 +145,7 @@ int ctr_prune(struct engine *e, const struct filters *f, struct arena *a,
     for (size_t i = 0; i < n; i++) {
         struct container *c = all[i];
         (void)pthread_mutex_lock(&c->lock);
-        bool drop = (c->status == CTR_CREATED || c->status == CTR_EXITED) &&
+        bool drop = (c->status == CTR_CREATED || c->status == CTR_EXITED) && !ctr_hidden(c) &&
                     c->created_ns < before && filters_prune_labels(f, &c->config->labels);
         (void)pthread_mutex_unlock(&c->lock);
         int64_t size = drop ? ctr_size_rw(c) : 0;

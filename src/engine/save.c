@@ -312,7 +312,8 @@ static int load_one(struct engine *e, const struct container_row *row, struct er
         log_error("container %s: restore network: %s", c->id, err->msg);
         err_clear(err);
     }
-    return ctr_adopt(c, err);
+    r = ctr_adopt(c, err);
+    return r >= 0 && ctr_hidden(c) ? ctr_remove(e, c->id, true, true, err) : r;
 }
 
 int ctr_load_all(struct engine *e, struct err *err)

@@ -236,7 +236,7 @@ static int fill_plan(struct container *c, struct arena *a, struct shim_plan *pla
         .cgroup = ctr_cgroup_path(c, a),
         .open_stdin = c->config->open_stdin,
         .stdin_once = c->config->stdin_once,
-        .fleeting = c->host->auto_remove,
+        .fleeting = c->host->auto_remove || ctr_hidden(c),
     };
     struct strv caps;
     int r = log_plan(c, a, &plan->log, err);

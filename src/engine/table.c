@@ -233,6 +233,8 @@ void ctr_event(struct container *c, const char *action, ...)
     struct strmap attrs = {0};
     va_list ap;
 
+    if (ctr_hidden(c))
+        return;
     for (size_t i = 0; i < c->config->labels.n; i++)
         strmap_set(&a, &attrs, c->config->labels.v[i].key, c->config->labels.v[i].val);
     strmap_set(&a, &attrs, "image", str_or(c->image_name, ""));

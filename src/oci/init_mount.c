@@ -180,11 +180,43 @@ static int do_fs(struct setup *s, struct plan_mount *m, struct err *err)
     return r < 0 ? r : mount_at(s, fd, dest, true, err);
 }
 
+/*
+ * A part of a tree that is mounted nowhere yet: only what is attached can be cloned in part, so the
+ * tree lies on top of the root for a moment. Lookups from root_fd do not see it there.
+ */
+static int take_part(struct setup *s, const struct plan_mount *m, struct stat *ret, struct err *err)
+{
+    auto_close int cwd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int r = cwd < 0 ? err_sys(err, "open .") : mount_attach(m->fd, s->root_fd, err);
+
+    if (r < 0)
+        return r;
+    auto_close int sub = rootfs_open(m->fd, m->m->subpath, O_PATH, err);
+    auto_close int part = sub < 0 ? sub : mount_bind(sub, "", &m->o, err);
+    r = part < 0 ? part : fstat(part, ret) < 0 ? err_sys(err, "stat %s", m->m->subpath) : 0;
+    if (fchdir(m->fd) < 0 || umount2(".", MNT_DETACH) < 0 || fchdir(cwd) < 0)
+        return r < 0 ? r : err_sys(err, "take a tree off the root");
+    return r < 0 ? r : take_fd(&part);
+}
+
+static int do_layers(struct setup *s, struct plan_mount *m, struct err *err)
+{
+    const char *dest = m->m->destination;
+    struct stat st;
+
+    if (str_empty(m->m->subpath) || strcmp(m->m->subpath, "/") == 0)
+        return mount_at(s, m->fd, dest, true, err);
+    auto_close int fd = take_part(s, m, &st, err);
+    return fd < 0 ? fd : mount_at(s, fd, dest, S_ISDIR(st.st_mode), err);
+}
+
 static int do_mount(struct setup *s, struct plan_mount *m, struct err *err)
 {
     switch (m->kind) {
     case MOUNT_BIND:
         return do_bind(s, m, err);
+    case MOUNT_LAYERS:
+        return do_layers(s, m, err);
     case MOUNT_CGROUP1:
         return mount_cgroup1(s, m, err);
     case MOUNT_CGROUP2:

@@ -17,6 +17,7 @@
 enum mount_kind {
     MOUNT_FS,      /* a new file system */
     MOUNT_BIND,    /* something of the host */
+    MOUNT_LAYERS,  /* an overlay, made by the parent */
     MOUNT_CGROUP1, /* tmpfs with one directory per hierarchy */
     MOUNT_CGROUP2,
 };

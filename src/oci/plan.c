@@ -15,6 +15,7 @@
 #include "base/failpoint.h"
 #include "base/mem.h"
 #include "kern/ns.h"
+#include "kern/overlay.h"
 #include "kern/rootfs.h"
 #include "oci/oci-priv.h"
 
@@ -68,6 +69,8 @@ static int plan_namespaces(struct plan *p, const struct oci_spec *spec, struct e
 
 static int kind_of(const struct oci_mount *m, const struct mount_opts *o)
 {
+    if (m->lowers.n)
+        return MOUNT_LAYERS;
     if (o->bind || str_eq(m->type, "bind"))
         return MOUNT_BIND;
     if (str_eq(m->type, "cgroup"))
@@ -122,6 +125,18 @@ static int prepare_bind(struct plan *p, struct plan_mount *pm, struct err *err)
     return 0;
 }
 
+/* The parent may reach the layers; it makes the whole tree, of which the child takes a part. */
+static int prepare_layers(struct plan_mount *pm, struct err *err)
+{
+    const struct oci_mount *m = pm->m;
+    struct overlay o = {.lowers = m->lowers,
+                        .upper = m->upper,
+                        .work = m->work,
+                        .ro = (pm->o.attr_set & MOUNT_ATTR_RDONLY) != 0};
+
+    return overlay_mount(&o, &pm->fd, err);
+}
+
 static int plan_mount(struct plan *p, const struct oci_mount *m, struct err *err)
 {
     struct plan_mount *pm = &arena_push(&p->arena, p->mounts);
@@ -133,6 +148,8 @@ static int plan_mount(struct plan *p, const struct oci_mount *m, struct err *err
     pm->kind = (enum mount_kind)kind_of(m, &pm->o);
     if (pm->kind == MOUNT_CGROUP1 || pm->kind == MOUNT_CGROUP2)
         p->cgroup_mount = true;
+    if (pm->kind == MOUNT_LAYERS)
+        return prepare_layers(pm, err);
     if (pm->kind != MOUNT_BIND)
         return 0;
     if (str_eq(m->destination, "/dev"))

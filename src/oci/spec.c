@@ -102,11 +102,15 @@ static const struct field mount_fields[] = {
     FIELD(struct oci_mount, "type", F_STR, type, O),
     FIELD(struct oci_mount, "source", F_STR, source, O),
     FIELD(struct oci_mount, "cleatSubpath", F_STR, subpath, O),
+    FIELD(struct oci_mount, "cleatLowers", F_STRV, lowers, O),
+    FIELD(struct oci_mount, "cleatUpper", F_STR, upper, O),
+    FIELD(struct oci_mount, "cleatWork", F_STR, work, O),
     FIELD(struct oci_mount, "options", F_STRV, options, O),
     FIELD(struct oci_mount, "uidMappings", F_OBJV, uid_mappings, O, .type = &idmap_type),
     FIELD(struct oci_mount, "gidMappings", F_OBJV, gid_mappings, O, .type = &idmap_type),
 };
 TABLE(mount, "Mount", struct oci_mount);
+const struct json_type oci_mount_type = JSON_TYPE("Mount", struct oci_mount, mount_fields);
 
 static const struct field hook_fields[] = {
     FIELD(struct oci_hook, "path", F_STR, path, .flags = F_REQUIRED),

@@ -78,7 +78,10 @@ struct oci_root {
 struct oci_mount {
     char *destination; /* absolute in the container */
     char *type, *source;
-    char *subpath; /* of a bind: what of the source is mounted, found without leaving it; not OCI */
+    char *subpath; /* of a bind or of @lowers: the part that is mounted, found without leaving it; not
+                      OCI */
+    struct strv lowers; /* directories as one tree, topmost first, instead of a source; not OCI */
+    char *upper, *work; /* with @lowers: where what is written goes; else it is read-only */
     struct strv options;
     struct idmap_list uid_mappings, gid_mappings;
 };
@@ -160,6 +163,7 @@ struct oci_spec {
 
 extern const struct json_type oci_spec_type;
 extern const struct json_type oci_process_type;
+extern const struct json_type oci_mount_type;
 extern const struct json_type oci_resources_type; /* struct cgroup_limits */
 extern const struct json_type oci_seccomp_type;   /* struct seccomp_profile */
 
