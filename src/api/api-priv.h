@@ -10,7 +10,7 @@ struct api {
 
 /* One table per resource; searched in this order. */
 extern const struct http_routes container_routes, exec_routes, image_routes, network_routes,
-    volume_routes, system_routes, distribution_routes, file_routes;
+    volume_routes, system_routes, distribution_routes, file_routes, build_routes;
 
 #define ROUTES(NAME, TABLE)                                                                        \
     const struct http_routes NAME = {TABLE, sizeof(TABLE) / sizeof((TABLE)[0])}
@@ -27,6 +27,9 @@ int api_progress(struct http_resp *resp, const struct progress_message *m, struc
 /** api_progress_end() - end the stream; @r: how the work ended. Before the first object an error is
  * the reply, behind it the last object. */
 int api_progress_end(struct http_resp *resp, int r, struct err *err) MUST;
+/** api_tell_transfer() - a step of a pull or push as a progress message; @arg: the http_resp. */
+struct transfer_event;
+int api_tell_transfer(void *arg, const struct transfer_event *e, struct err *err) MUST;
 /** api_search() - stands in the table of images, whose names would match it. */
 http_handler api_search;
 /** api_read_body(), api_write() - a request's body as the engine reads, a reply as it writes. */

@@ -53,9 +53,9 @@ static int check_version(struct http_req *req, struct err *err)
 
 int api_dispatch(struct api *api, struct http_req *req, struct http_resp *resp, struct err *err)
 {
-    const struct http_routes tables[] = {container_routes,    exec_routes,   image_routes,
-                                         network_routes,      volume_routes, system_routes,
-                                         distribution_routes, file_routes};
+    const struct http_routes tables[] = {container_routes, exec_routes,         image_routes,
+                                         build_routes,     network_routes,      volume_routes,
+                                         system_routes,    distribution_routes, file_routes};
 
     set_headers(resp);
     int r = check_version(req, err);

@@ -80,7 +80,7 @@ static void put_aux(struct buf *out, const struct transfer_event *e)
     json_w_end_obj(&w);
 }
 
-static int tell(void *arg, const struct transfer_event *e, struct err *err)
+int api_tell_transfer(void *arg, const struct transfer_event *e, struct err *err)
 {
     auto_buf struct buf bar = BUF_INIT, aux = BUF_INIT;
     struct progress_detail d = {0};
@@ -104,8 +104,8 @@ static int tell(void *arg, const struct transfer_event *e, struct err *err)
 int api_pull(struct api *api, struct http_req *req, struct http_resp *resp, struct err *err)
 {
     int r = img_pull(api->engine, http_query(req, "fromImage"), http_query(req, "tag"),
-                     http_query(req, "platform"), auth_of(req), http_client_gone_fd(req), tell,
-                     resp, err);
+                     http_query(req, "platform"), auth_of(req), http_client_gone_fd(req),
+                     api_tell_transfer, resp, err);
 
     return api_progress_end(resp, r, err);
 }
@@ -113,7 +113,7 @@ int api_pull(struct api *api, struct http_req *req, struct http_resp *resp, stru
 int api_push(struct api *api, struct http_req *req, struct http_resp *resp, struct err *err)
 {
     int r = img_push(api->engine, http_param(req, "name"), http_query(req, "tag"), auth_of(req),
-                     http_client_gone_fd(req), tell, resp, err);
+                     http_client_gone_fd(req), api_tell_transfer, resp, err);
 
     return api_progress_end(resp, r, err);
 }

@@ -222,7 +222,6 @@ static const struct http_route table[] = {
     {"POST", "/images/{name:.*}/tag", post_tag, 0, 0},
     {"POST", "/images/{name:.*}/push", api_push, 0, 0},
     {"DELETE", "/images/{name:.*}", delete_one, 0, 0},
-    {"POST", "/build", api_not_built, 0, 0},
     {"POST", "/build/prune", post_build_prune, API(1, 31), 0},
 };
 ROUTES(image_routes, table);

@@ -1,4 +1,5 @@
 /* Opening and closing the engine. */
+#include "engine/build-priv.h"
 #include "engine/engine-priv.h"
 
 #include <errno.h>
@@ -59,7 +60,14 @@ static int open_dirs(struct engine *e, struct err *err)
         r = open_dir(e->data_fd, "trash", 0700, &e->trash_fd, err);
     if (r >= 0)
         r = open_dir(AT_FDCWD, e->conf->exec_root, 0711, &exec, err);
-    return r < 0 ? r : open_dir(exec, "shims", 0700, &e->shims_fd, err);
+    if (r >= 0)
+        r = open_dir(exec, "shims", 0700, &e->shims_fd, err);
+    auto_free char *exec_path = r < 0 ? NULL : realpath(e->conf->exec_root, NULL);
+    if (r >= 0 && !exec_path)
+        return err_sys(err, "resolve %s", e->conf->exec_root);
+    if (r >= 0)
+        e->build_run_path = xasprintf("%s/build", exec_path);
+    return r;
 }
 
 static int open_store(struct engine *e, struct err *err)
@@ -158,6 +166,8 @@ static int bring_up(struct engine *e, struct err *err)
         r = nets_open(e, err);
     if (r >= 0)
         r = img_seed(e, err);
+    if (r >= 0)
+        r = engine_builder_open(e, err);
     if (r >= 0)
         r = vol_load_all(e, err);
     if (r >= 0)
@@ -290,6 +300,7 @@ void engine_free(struct engine *e)
     cgroup_host_free(e->cgroups);
     seccomp_cache_free(e->seccomp);
     registries_free(e->registries);
+    builder_free(e->builder);
     image_store_close(e->images);
     db_close(e->db);
     events_free(e->events);
@@ -302,6 +313,7 @@ void engine_free(struct engine *e)
     (void)pthread_cond_destroy(&e->quiet);
     (void)pthread_mutex_destroy(&e->lock);
     free(e->data_path);
+    free(e->build_run_path);
     free(e->shim);
     free(e->init);
     free(e);

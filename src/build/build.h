@@ -1,0 +1,104 @@
+/*
+ * Builds: a Dockerfile and a context become an image. Stages that the target needs run at the same
+ * time, each a chain of steps; a step whose identity is known from an earlier build is not run
+ * again. Front ends follow a build by its events.
+ */
+#pragma once
+
+#include "build/host.h"
+
+struct builder;
+struct ignore;
+struct image_store;
+
+/* A step as front ends show it: what reads a base image, runs, or copies. */
+struct build_step {
+    unsigned id;      /* from 0, in the order of the file */
+    const char *name; /* "[build 2/5] RUN make" */
+    const char *text; /* "RUN make" */
+    const char *key;  /* identity, "sha256:..."; NULL until known */
+    int64_t started_ns, ended_ns;
+    bool cached;
+};
+
+enum build_event_kind {
+    BUILD_PLANNED, /* all steps are known: one event per step, before anything starts */
+    BUILD_STARTED,
+    BUILD_OUTPUT,  /* @stream, @text, @len */
+    BUILD_PULLING, /* @transfer */
+    BUILD_DONE,    /* also when it came from the cache */
+    BUILD_FAILED,  /* @text, and @excerpt of the Dockerfile, or NULL */
+    BUILD_WARNING, /* @warning; belongs to no step */
+};
+
+struct build_event {
+    enum build_event_kind kind;
+    const struct build_step *step;
+    int stream;
+    const char *text, *excerpt;
+    size_t len;
+    const struct transfer_event *transfer;
+    const struct check_warning *warning;
+};
+/* Never called by two threads at once. An error ends the build. */
+typedef int (*build_tell)(void *ctx, const struct build_event *e, struct err *err);
+
+struct build_secret {
+    char *id;
+    const void *data;
+    size_t len;
+};
+
+/* An agent that the client forwards: a socket in a directory of ours. */
+struct build_ssh {
+    char *id, *path;
+};
+
+struct build_request {
+    const char *file; /* the Dockerfile's text */
+    size_t file_len;
+    const char *file_name;        /* for messages */
+    const char *context;          /* absolute path of the context's directory, or NULL */
+    bool keeps_context;           /* it is there for the next build, too: digests are noted in it */
+    const struct ignore *ignored; /* what of it is not there for COPY; or NULL */
+    struct strmap args, labels;
+    const char *target, *platform, *network; /* NULL: the default */
+    bool no_cache, pull, squash, check_only;
+    struct strv no_cache_filter; /* names of stages */
+    struct strv allow;           /* "network.host", "security.insecure" */
+    const struct host_config *host;
+    struct strv names; /* full names that the image gets */
+    struct {
+        struct build_secret *v;
+        size_t n;
+    } secrets;
+    struct {
+        struct build_ssh *v;
+        size_t n;
+    } ssh;
+    void *host_ctx; /* for the functions of the host */
+    int gone_fd;    /* give up when it hangs up; -1: never */
+    build_tell tell;
+    void *ctx;
+};
+
+struct build_result {
+    char *image;   /* "sha256:<hex>" */
+    int exit_code; /* of the command that failed; also written after an error */
+};
+
+/**
+ * builder_new() - what builds of one daemon share; removes what a killed one left
+ * @host, @store: outlive it. Below the data root it has "build/": cache mounts, and what lives as
+ *   long as a step.
+ */
+int builder_new(struct image_store *store, const struct build_host *host, struct builder **ret,
+                struct err *err) MUST;
+void builder_free(struct builder *b); /* NULL is fine; no build may run */
+
+/**
+ * build_image() - build; blocks until it is done
+ * Return: 0 with *ret in @a; -EINVAL for a wrong Dockerfile, with an excerpt; -ECANCELED.
+ */
+int build_image(struct builder *b, const struct build_request *rq, struct arena *a,
+                struct build_result *ret, struct err *err) MUST;

@@ -1,0 +1,23 @@
+/* What the engine gives to builds (build/host.h). */
+#pragma once
+
+#include "build/build.h"
+#include "engine/build.h"
+#include "engine/engine-priv.h"
+
+/* Of one build: what the functions of the host need to know of it. */
+struct build_ctx {
+    struct engine *e;
+    const struct build_opts *o;
+};
+
+/** build_run_step() - run() of struct build_host. */
+int build_run_step(void *ctx, const struct build_run *run, struct layer_stage *into,
+                   build_output out, void *arg, struct arena *a, struct strv *ret_mounted,
+                   struct err *err) MUST;
+/** build_base_image() - image() of struct build_host. */
+int build_base_image(void *ctx, const char *name, const char *platform, bool pull, int gone_fd,
+                     build_progress fn, void *arg, struct arena *a, char **ret_id,
+                     struct err *err) MUST;
+/** engine_builder_open() - when the store is there. */
+int engine_builder_open(struct engine *e, struct err *err) MUST;

@@ -1,0 +1,64 @@
+#include "wire/build.h"
+
+static const struct field vertex_fields[] = {
+    FIELD(struct build_vertex, "digest", F_STR, digest, .flags = F_REQUIRED),
+    FIELD(struct build_vertex, "name", F_STR, name, .flags = F_OMIT),
+    FIELD(struct build_vertex, "started", F_STR, started, .flags = F_OMIT),
+    FIELD(struct build_vertex, "completed", F_STR, completed, .flags = F_OMIT),
+    FIELD(struct build_vertex, "cached", F_BOOL, cached, .flags = F_OMIT),
+    FIELD(struct build_vertex, "error", F_STR, error, .flags = F_OMIT),
+};
+static const struct json_type vertex_type = JSON_TYPE("Vertex", struct build_vertex, vertex_fields);
+
+static const struct field bar_fields[] = {
+    FIELD(struct build_vertex_status, "id", F_STR, id),
+    FIELD(struct build_vertex_status, "vertex", F_STR, vertex, .flags = F_OMIT),
+    FIELD(struct build_vertex_status, "name", F_STR, name, .flags = F_OMIT),
+    FIELD(struct build_vertex_status, "total", F_I64, total, .flags = F_OMIT),
+    FIELD(struct build_vertex_status, "current", F_I64, current),
+    FIELD(struct build_vertex_status, "timestamp", F_STR, timestamp, .flags = F_OMIT),
+    FIELD(struct build_vertex_status, "started", F_STR, started, .flags = F_OMIT),
+    FIELD(struct build_vertex_status, "completed", F_STR, completed, .flags = F_OMIT),
+};
+static const struct json_type bar_type =
+    JSON_TYPE("VertexStatus", struct build_vertex_status, bar_fields);
+
+static const struct field log_fields[] = {
+    FIELD(struct build_vertex_log, "vertex", F_STR, vertex, .flags = F_OMIT),
+    FIELD(struct build_vertex_log, "stream", F_I64, stream, .flags = F_OMIT),
+    FIELD(struct build_vertex_log, "data", F_STR, data),
+    FIELD(struct build_vertex_log, "timestamp", F_STR, timestamp),
+};
+static const struct json_type log_type =
+    JSON_TYPE("VertexLog", struct build_vertex_log, log_fields);
+
+static const struct field warning_fields[] = {
+    FIELD(struct build_vertex_warning, "vertex", F_STR, vertex, .flags = F_OMIT),
+    FIELD(struct build_vertex_warning, "level", F_I64, level, .flags = F_OMIT),
+    FIELD(struct build_vertex_warning, "rule", F_STR, rule, .flags = F_OMIT),
+    FIELD(struct build_vertex_warning, "short", F_STR, short_text, .flags = F_OMIT),
+    FIELD(struct build_vertex_warning, "description", F_STR, description, .flags = F_OMIT),
+    FIELD(struct build_vertex_warning, "url", F_STR, url, .flags = F_OMIT),
+    FIELD(struct build_vertex_warning, "line", F_I64, line, .flags = F_OMIT),
+    FIELD(struct build_vertex_warning, "end_line", F_I64, end_line, .flags = F_OMIT),
+};
+static const struct json_type warning_type =
+    JSON_TYPE("VertexWarning", struct build_vertex_warning, warning_fields);
+
+static const struct field status_fields[] = {
+    FIELD(struct build_status, "vertexes", F_OBJV, vertexes, .flags = F_OMIT, .type = &vertex_type),
+    FIELD(struct build_status, "statuses", F_OBJV, statuses, .flags = F_OMIT, .type = &bar_type),
+    FIELD(struct build_status, "logs", F_OBJV, logs, .flags = F_OMIT, .type = &log_type),
+    FIELD(struct build_status, "warnings", F_OBJV, warnings, .flags = F_OMIT,
+          .type = &warning_type),
+    FIELD(struct build_status, "excerpt", F_STR, excerpt, .flags = F_OMIT),
+};
+const struct json_type build_status_type =
+    JSON_TYPE("BuildStatus", struct build_status, status_fields);
+
+static const struct field result_fields[] = {
+    FIELD(struct build_result_message, "ID", F_STR, image, .flags = F_REQUIRED),
+    FIELD(struct build_result_message, "Names", F_STRV, names, .flags = F_OMIT),
+};
+const struct json_type build_result_message_type =
+    JSON_TYPE("BuildResult", struct build_result_message, result_fields);

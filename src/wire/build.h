@@ -1,0 +1,63 @@
+/*
+ * How a build goes on, for clients that draw it: objects in the shape of BuildKit's status
+ * (client.SolveStatus), one in the "aux" of a progress message whose id is BUILD_STATUS_ID. They
+ * are sent when a request asks for them with "progress=status"; else the classic text is.
+ */
+#pragma once
+
+#include "base/json.h"
+#include "base/str.h"
+
+#define BUILD_STATUS_ID "cleat.build"
+#define BUILD_RESULT_ID "cleat.build.result"
+
+/* A step. Sent again whenever something of it changes; times are RFC 3339, or NULL. */
+struct build_vertex {
+    char *digest; /* names it within this build */
+    char *name;   /* "[build 2/5] RUN make" */
+    char *started, *completed;
+    bool cached;
+    char *error;
+};
+
+/* A bar of a step: a layer that is pulled. */
+struct build_vertex_status {
+    char *id;     /* "1a2b3c4d5e6f" */
+    char *vertex; /* digest of the step */
+    char *name;   /* "Downloading" */
+    int64_t current, total;
+    char *timestamp, *started, *completed;
+};
+
+struct build_vertex_log {
+    char *vertex;
+    int64_t stream; /* 1 or 2 */
+    char *data;     /* base64 */
+    char *timestamp;
+};
+
+struct build_vertex_warning {
+    char *vertex; /* NULL: of the Dockerfile */
+    int64_t level;
+    char *rule;       /* "StageNameCasing" */
+    char *short_text; /* base64 */
+    char *description, *url;
+    int64_t line, end_line;
+};
+
+struct build_status {
+    VEC_OF(struct build_vertex *) vertexes;
+    VEC_OF(struct build_vertex_status *) statuses;
+    VEC_OF(struct build_vertex_log *) logs;
+    VEC_OF(struct build_vertex_warning *) warnings;
+    char *excerpt; /* of the Dockerfile, where it failed */
+};
+
+/* At the end, as the "aux" of BUILD_RESULT_ID. */
+struct build_result_message {
+    char *image;       /* "sha256:<hex>" */
+    struct strv names; /* full names it was given */
+};
+
+extern const struct json_type build_status_type;
+extern const struct json_type build_result_message_type;
