@@ -88,7 +88,7 @@ struct container {
     int64_t created_ns;
     char *image_id, *image_name; /* name as the user wrote it */
     struct container_config *config;
-    struct strv lowers; /* layer directories, topmost first */
+    struct strv lowers;                /* layer directories, topmost first */
     VEC_OF(struct oci_mount *) mounts; /* more of them, of a hidden container; not saved */
     VEC_OF(struct ctr_volume *) volumes;
     int data_fd; /* containers/<id> */

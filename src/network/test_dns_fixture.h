@@ -63,8 +63,7 @@ static inline int bound(int type, const char *text, uint16_t port)
 
     CHECK(fd >= 0);
     /* Two datagram sockets with this option may be given one port, and share what comes there. */
-    CHECK(type != SOCK_STREAM ||
-          setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == 0);
+    CHECK(type != SOCK_STREAM || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == 0);
     CHECK(bind(fd, (struct sockaddr *)&a, n) == 0);
     if (type == SOCK_STREAM)
         CHECK(listen(fd, 128) == 0);
