@@ -113,6 +113,11 @@ bool ignore_match(const struct ignore *ig, const char *path)
     return left_out(ig, &r);
 }
 
+bool ignore_has_exceptions(const struct ignore *ig)
+{
+    return ig && ig->exceptions;
+}
+
 bool ignore_below(const struct ignore *ig, const char *path)
 {
     if (!ig || !ig->exceptions)

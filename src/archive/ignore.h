@@ -28,6 +28,7 @@ int ignore_new(const struct strv *patterns, struct arena *a, struct ignore **ret
 /** ignore_match() - is @path (relative, no "./") left out? The last pattern that matches it, or a
  * directory above it, decides. NULL leaves nothing out. */
 bool ignore_match(const struct ignore *ig, const char *path);
+bool ignore_has_exceptions(const struct ignore *ig);
 /** ignore_below() - may something below the left-out directory @path be wanted again ("!")? */
 bool ignore_below(const struct ignore *ig, const char *path);
 

@@ -18,6 +18,7 @@
 #define DOCKERFILE_MAX (4u << 20)      /* bytes of a file */
 #define DOCKERFILE_LINE_MAX (1u << 20) /* bytes of one instruction, heredocs and all */
 #define DOCKERFILE_CODE_MAX 16384      /* instructions */
+#define DOCKERFILE_STAGES_MAX 1024
 
 /* RUN, COPY, ADD, and these behind ONBUILD. */
 struct df_heredoc {

@@ -89,6 +89,8 @@ static void new_stage(struct df_program *p, struct ins *from, struct arena *a)
 
 static int add(struct df_program *p, struct ins *ins, struct arena *a, struct err *err)
 {
+    if (ins->op == INS_FROM && p->stages.n >= DOCKERFILE_STAGES_MAX)
+        return err_as(err, ERR_INVALID, E2BIG, "more than %d stages", DOCKERFILE_STAGES_MAX);
     if (ins->op == INS_FROM) {
         new_stage(p, ins, a);
         return 0;

@@ -134,8 +134,8 @@ struct df_program {
 
 /**
  * program_decode() - @d's instructions, in stages
- * Return: 0, everything in @a; -EINVAL "dockerfile parse error on line N: ..." with BuildKit's
- *   words: "unknown instruction: FOO", "no build stage in current context", ...
+ * Return: 0, everything in @a; -EINVAL, -E2BIG "dockerfile parse error on line N: ..." with
+ * BuildKit's words: "unknown instruction: FOO", "no build stage in current context", ...
  * @ret_line: the line that is wrong, 0 when it is none in particular; written on failure, too; may
  *   be NULL
  */

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "build/build.h"
+#include "build/check.h"
 #include "build/instruction.h"
 #include "build/scope.h"
 #include "image/platform.h"
@@ -63,6 +64,7 @@ struct build {
     struct dockerfile file;
     struct df_program program;
     struct scope global;
+    struct check_config checks;
     struct platform target, native;
     int64_t epoch_ns; /* SOURCE_DATE_EPOCH, or INT64_MAX */
     struct stage *stages;

@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "build/apply.h"
+#include "build/check.h"
 #include "build/builder-priv.h"
 #include "build/solve-priv.h"
 
@@ -228,6 +229,38 @@ static int tell_plan(struct build *b, struct err *err)
     return r;
 }
 
+/* ---- checks ---- */
+
+static int tell_warnings(struct build *b, const struct check_warnings *w, struct err *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; r >= 0 && i < w->n; i++) {
+        struct build_event e = {.kind = BUILD_WARNING, .warning = w->v[i]};
+        r = build_tell_event(b, &e, err);
+    }
+    return r;
+}
+
+/* The request's configuration of the checks goes before the file's. */
+static int check(struct build *b, struct err *err)
+{
+    const char *config = strmap_get(&b->rq->args, "BUILDKIT_DOCKERFILE_CHECK");
+    const struct check_input in = {.file = &b->file,
+                                   .program = &b->program,
+                                   .build_args = &b->rq->args,
+                                   .ignore = b->rq->ignored,
+                                   .target = b->rq->target};
+    struct check_warnings w = {0};
+    int r = check_config_parse(config ? config : b->file.check, &b->a, &b->checks, err);
+
+    if (r < 0)
+        return r;
+    check_program(&in, &b->checks, &b->a, &w);
+    r = tell_warnings(b, &w, err);
+    return r < 0 ? r : check_error(&w, &b->checks, err);
+}
+
 static int solve(struct build *b, struct arena *a, struct build_result *ret, struct err *err)
 {
     const struct build_request *rq = b->rq;
@@ -237,7 +270,11 @@ static int solve(struct build *b, struct arena *a, struct build_result *ret, str
     if (r >= 0)
         r = program_decode(&b->file, &b->a, &b->program, &line, err);
     if (r >= 0)
+        r = check(b, err);
+    if (r >= 0)
         r = plan_build(b, err);
+    if (r < 0 || rq->check_only)
+        return r;
     if (r >= 0)
         r = tell_plan(b, err);
     if (r >= 0)

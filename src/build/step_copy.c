@@ -180,20 +180,12 @@ static bool is_dir(int root, const char *path)
     return fd >= 0;
 }
 
-/* --parents: what stands in front of "/./" is left away. */
-static const char *below_pivot(const char *name)
-{
-    const char *pivot = strstr(name, "/./");
-
-    return pivot ? pivot + 3 : name;
-}
-
 /* Where an item goes; its own name counts for a file in a directory. */
 static char *place_of(const struct copying *c, int root, const struct tree_item *item,
                       struct arena *a)
 {
     if (c->in->parents)
-        return arena_printf(a, "%s/%s", c->dest, below_pivot(item->name));
+        return arena_printf(a, "%s/%s", c->dest, item->name);
     if (item->dir)
         return c->dest;
     if (str_ends(c->dest, "/") || is_dir(root, c->dest))

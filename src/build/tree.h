@@ -18,7 +18,7 @@
 /* Something that a source names. */
 struct tree_item {
     char *path; /* from the root, without "/" in front and links; "" is the root itself */
-    char *name; /* the same as it was named, or found by wildcards */
+    char *name; /* the same as it was named, or found by wildcards; from the pivot "/./" on */
     bool dir;
 };
 struct tree_items {

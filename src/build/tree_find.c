@@ -53,6 +53,27 @@ static char *clean(const char *path, struct arena *a)
     return out.n ? strv_join(a, &out, "/") : arena_strdup(a, "");
 }
 
+/* How many parts of a pattern stand before its pivot. */
+static size_t parts_before_pivot(const char *pattern, struct arena *a)
+{
+    const char *pivot = strstr(pattern, "/./");
+    size_t n = 0;
+
+    if (!pivot)
+        return 0;
+    const char *path = clean(arena_strndup(a, pattern, (size_t)(pivot - pattern)), a);
+    for (n = *path != '\0'; *path; path++)
+        n += *path == '/';
+    return n;
+}
+
+static char *skip_parts(char *path, size_t n)
+{
+    for (; n > 0 && strchr(path, '/'); n--)
+        path = strchr(path, '/') + 1;
+    return path;
+}
+
 static int not_found(const char *pattern, struct err *err)
 {
     return err_as(err, ERR_INVALID, ENOENT, "\"/%s\": not found", pattern);
@@ -148,10 +169,18 @@ static size_t count_parts(const char *pattern)
     return n;
 }
 
-int tree_find(int root_fd, const char *pattern, const struct ignore *ignored, struct arena *a,
-              struct tree_items *ret, struct err *err)
+/* Without what stands before the pivot. */
+static void cut_names(struct tree_items *items, size_t from, const char *pattern, struct arena *a)
 {
-    char *path = clean(pattern, a);
+    size_t n = parts_before_pivot(pattern, a);
+
+    for (size_t i = from; n > 0 && i < items->n; i++)
+        items->v[i].name = skip_parts(items->v[i].name, n);
+}
+
+static int find(int root_fd, const char *path, const struct ignore *ignored, struct arena *a,
+                struct tree_items *ret, struct err *err)
+{
     struct tree_item item;
 
     if (!strpbrk(path, "*?[\\")) {
@@ -171,5 +200,15 @@ int tree_find(int root_fd, const char *pattern, const struct ignore *ignored, st
     int r = search_dir(&s, "", 1, err);
     if (r >= 0 && ret->n == before)
         return not_found(path, err);
+    return r;
+}
+
+int tree_find(int root_fd, const char *pattern, const struct ignore *ignored, struct arena *a,
+              struct tree_items *ret, struct err *err)
+{
+    size_t before = ret->n;
+    int r = find(root_fd, clean(pattern, a), ignored, a, ret, err);
+
+    cut_names(ret, before, pattern, a);
     return r;
 }

@@ -39,3 +39,6 @@ char *text_quote(struct arena *a, const char *s);
 /** suggest() - " (did you mean X?)" with the option nearest to @word; "" when none is near, or one
  * is @word itself. @fold: case does not matter. */
 char *suggest(struct arena *a, const char *word, const char *const *options, size_t n, bool fold);
+/** suggest_as() - the same with @prefix before X. */
+char *suggest_as(struct arena *a, const char *word, const char *const *options, size_t n, bool fold,
+                 const char *prefix);

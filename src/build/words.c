@@ -166,6 +166,12 @@ static size_t distance(const char *a, const char *b, bool fold)
 
 char *suggest(struct arena *a, const char *word, const char *const *options, size_t n, bool fold)
 {
+    return suggest_as(a, word, options, n, fold, "");
+}
+
+char *suggest_as(struct arena *a, const char *word, const char *const *options, size_t n, bool fold,
+                 const char *prefix)
+{
     size_t best = SUGGEST_NEAR + 1;
     const char *found = NULL;
 
@@ -180,5 +186,5 @@ char *suggest(struct arena *a, const char *word, const char *const *options, siz
             found = options[i];
         }
     }
-    return found ? arena_printf(a, " (did you mean %s?)", found) : arena_strdup(a, "");
+    return found ? arena_printf(a, " (did you mean %s%s?)", prefix, found) : arena_strdup(a, "");
 }

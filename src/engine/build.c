@@ -175,7 +175,9 @@ static int read_dockerfile(const struct context *c, const char *path, struct buf
     if (r == -ENOENT)
         return err_invalid(err, "failed to read dockerfile: open %s: no such file or directory",
                            path);
-    return r < 0 ? err_invalid(err, "failed to read dockerfile: %s", why.msg) : 0;
+    if (r < 0)
+        return err_invalid(err, "failed to read dockerfile: %s", why.msg);
+    return out->len ? 0 : err_invalid(err, "the Dockerfile (%s) cannot be empty", path);
 }
 
 /* That of the Dockerfile goes before the context's. */
