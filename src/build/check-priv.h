@@ -29,20 +29,20 @@ enum check_rule {
 };
 
 /* Variables: of a stage, of the one it starts from, and so on. */
-struct scope {
-    struct map *vars;         /* struct scope_var */
-    const struct scope *base; /* NULL: none */
+struct names {
+    struct map *vars;         /* struct names_var */
+    const struct names *base; /* NULL: none */
     const struct strv *env;   /* of the base image; NULL when there is none, or it is not known */
     bool unknown_env;
 };
 
-struct scope_var {
+struct names_var {
     bool env;        /* by ENV, which beats ARG */
     const char *val; /* NULL: ARG without a value */
 };
 
 struct stage_state {
-    struct scope vars;
+    struct names vars;
     bool workdir_set, shell_set;
     bool needed; /* by the target */
 };
@@ -52,7 +52,7 @@ struct checker {
     const struct check_config *config;
     struct arena *a;
     struct check_warnings *ret;
-    struct scope global, defaults; /* for FROM: with build arguments, and without */
+    struct names global, defaults; /* for FROM: with build arguments, and without */
     struct stage_state *stages;    /* as many as the program has */
 };
 
@@ -65,21 +65,21 @@ void check_warn_at(struct checker *k, enum check_rule rule, unsigned line, const
 
 /* ---- variables ---- */
 
-void scope_init(struct scope *s, const struct scope *base);
-void scope_done(struct scope *s);
-const struct scope_var *scope_find(const struct scope *s, const char *name);
-/** scope_set() - @val lives as long as the checker. ARG does not touch what ENV has set. */
-void scope_set(struct checker *k, struct scope *s, const char *name, const char *val, bool env);
+void names_init(struct names *s, const struct names *base);
+void names_done(struct names *s);
+const struct names_var *names_find(const struct names *s, const char *name);
+/** names_set() - @val lives as long as the checker. ARG does not touch what ENV has set. */
+void names_set(struct checker *k, struct names *s, const char *name, const char *val, bool env);
 /** scope_is_known() - no unknown environment lies below. */
-bool scope_is_known(const struct scope *s);
-/** scope_near() - " (did you mean X?)" with a name that is set, @prefix before it; or "". */
-char *scope_near(const struct scope *s, struct arena *a, const char *name, const char *prefix);
+bool scope_is_known(const struct names *s);
+/** names_near() - " (did you mean X?)" with a name that is set, @prefix before it; or "". */
+char *names_near(const struct names *s, struct arena *a, const char *name, const char *prefix);
 
 /** look() - expands a word; names that are nowhere set are warned of as @rule, once per @told.
  * Return: false when it cannot be expanded: the build will tell. */
 struct look {
     struct checker *k;
-    const struct scope *s;
+    const struct names *s;
     const struct df_line *at;
     enum check_rule rule;
     bool quiet;       /* no warnings */

@@ -278,8 +278,8 @@ void check_program(const struct check_input *in, const struct check_config *c, s
     for (size_t i = 0; i < n; i++)
         check_stage(&k, i);
     for (size_t i = 0; i < n; i++)
-        scope_done(&k.stages[i].vars);
-    scope_done(&k.global);
-    scope_done(&k.defaults);
+        names_done(&k.stages[i].vars);
+    names_done(&k.global);
+    names_done(&k.defaults);
     sort(ret, before);
 }

@@ -139,7 +139,7 @@ void check_description(struct checker *k, const struct ins *ins, const struct st
 
 /* ---- ARG before the first stage ---- */
 
-static void set_platforms(struct checker *k, struct scope *s)
+static void set_platforms(struct checker *k, struct names *s)
 {
     static const char *const values[][2] = {
         {"TARGETPLATFORM", "linux/amd64"},
@@ -154,14 +154,14 @@ static void set_platforms(struct checker *k, struct scope *s)
     };
 
     for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++)
-        scope_set(k, s, values[i][0], values[i][1], false);
+        names_set(k, s, values[i][0], values[i][1], false);
 }
 
-static void set_args(struct checker *k, struct scope *s, const struct strmap *given)
+static void set_args(struct checker *k, struct names *s, const struct strmap *given)
 {
     const struct df_program *p = k->in->program;
 
-    scope_init(s, NULL);
+    names_init(s, NULL);
     set_platforms(k, s);
     for (size_t i = 0; i < p->args.n; i++) {
         const struct ins *ins = p->args.v[i];
@@ -172,7 +172,7 @@ static void set_args(struct checker *k, struct scope *s, const struct strmap *gi
             char *text = NULL;
             if (!val && pair->val && look(&l, pair->val, &text))
                 val = text;
-            scope_set(k, s, pair->key, val, false);
+            names_set(k, s, pair->key, val, false);
         }
     }
 }

@@ -5,23 +5,23 @@
 
 #define NEAR_MAX 256 /* names that are compared with a wrong one */
 
-void scope_init(struct scope *s, const struct scope *base)
+void names_init(struct names *s, const struct names *base)
 {
-    *s = (struct scope){.vars = map_new(), .base = base};
+    *s = (struct names){.vars = map_new(), .base = base};
 }
 
-void scope_done(struct scope *s)
+void names_done(struct names *s)
 {
     map_free(s->vars);
     s->vars = NULL;
 }
 
-const struct scope_var *scope_find(const struct scope *s, const char *name)
+const struct names_var *names_find(const struct names *s, const char *name)
 {
-    const struct scope_var *found = NULL;
+    const struct names_var *found = NULL;
 
     for (; s; s = s->base) {
-        const struct scope_var *v = map_get(s->vars, name);
+        const struct names_var *v = map_get(s->vars, name);
         if (v && (!found || v->env))
             found = v;
         if (found && found->env)
@@ -30,40 +30,40 @@ const struct scope_var *scope_find(const struct scope *s, const char *name)
     return found;
 }
 
-void scope_set(struct checker *k, struct scope *s, const char *name, const char *val, bool env)
+void names_set(struct checker *k, struct names *s, const char *name, const char *val, bool env)
 {
-    const struct scope_var *old = map_get(s->vars, name);
-    struct scope_var *v;
+    const struct names_var *old = map_get(s->vars, name);
+    struct names_var *v;
 
     if (old && old->env && !env)
         return;
-    v = arena_new(k->a, struct scope_var);
-    *v = (struct scope_var){env, val};
+    v = arena_new(k->a, struct names_var);
+    *v = (struct names_var){env, val};
     (void)map_set(s->vars, name, v);
 }
 
 /* The environment of the image that it all starts from. */
-static const struct strv *base_env(const struct scope *s)
+static const struct strv *base_env(const struct names *s)
 {
     while (s->base)
         s = s->base;
     return s->env;
 }
 
-bool scope_is_known(const struct scope *s)
+bool scope_is_known(const struct names *s)
 {
     while (s->base)
         s = s->base;
     return !s->unknown_env;
 }
 
-char *scope_near(const struct scope *s, struct arena *a, const char *name, const char *prefix)
+char *names_near(const struct names *s, struct arena *a, const char *name, const char *prefix)
 {
     const struct strv *env = base_env(s);
     const char *names[NEAR_MAX];
     size_t n = 0;
 
-    for (const struct scope *in = s; in; in = in->base) {
+    for (const struct names *in = s; in; in = in->base) {
         size_t pos = 0;
         void *val;
         while (n < NEAR_MAX && map_next(in->vars, &pos, &names[n], &val))
@@ -79,7 +79,7 @@ char *scope_near(const struct scope *s, struct arena *a, const char *name, const
 static const char *get(void *ctx, const char *name)
 {
     const struct look *l = ctx;
-    const struct scope_var *v = scope_find(l->s, name);
+    const struct names_var *v = names_find(l->s, name);
     const struct strv *env = base_env(l->s);
     const char *of_base = env ? strv_env(env, name) : NULL;
 
@@ -92,13 +92,13 @@ static void unset(void *ctx, const char *name)
     struct look *l = ctx;
     bool from = l->rule == RULE_UNDEFINED_ARG_IN_FROM;
 
-    if (l->quiet || scope_find(l->s, name) || strv_has(&l->told, name) || !scope_is_known(l->s))
+    if (l->quiet || names_find(l->s, name) || strv_has(&l->told, name) || !scope_is_known(l->s))
         return;
     strv_push(l->k->a, &l->told, name);
     check_warn(l->k, l->rule, l->at,
                from ? "FROM argument '%s' is not declared%s"
                     : "Usage of undefined variable '$%s'%s",
-               name, scope_near(l->s, l->k->a, name, from ? "" : "$"));
+               name, names_near(l->s, l->k->a, name, from ? "" : "$"));
 }
 
 struct expander look_expander(struct look *l)

@@ -72,7 +72,7 @@ static const char *arg_value(struct spot *p, const struct ins_pair *pair)
     if (pair->val && look(&p->look, pair->val, &text) && !val)
         return text;
     if (!val && !pair->val) {
-        const struct scope_var *v = scope_find(&p->k->global, pair->key);
+        const struct names_var *v = names_find(&p->k->global, pair->key);
         return v ? v->val : NULL;
     }
     return val;
@@ -85,7 +85,7 @@ static void check_arg(struct spot *p)
     for (size_t i = 0; i < p->ins->pairs.pairs.n; i++) {
         const struct ins_pair *pair = &p->ins->pairs.pairs.v[i];
         check_secret(p, pair->key);
-        scope_set(p->k, &p->st->vars, pair->key, arg_value(p, pair), false);
+        names_set(p->k, &p->st->vars, pair->key, arg_value(p, pair), false);
         strv_push(p->k->a, &names, pair->key);
     }
     check_description(p->k, p->ins, &names);
@@ -115,7 +115,7 @@ static void check_env(struct spot *p)
             arena_push(p->k->a, set) = (struct strpair){key, val};
     }
     for (size_t i = 0; i < set.n; i++)
-        scope_set(p->k, &p->st->vars, set.v[i].key, set.v[i].val, true);
+        names_set(p->k, &p->st->vars, set.v[i].key, set.v[i].val, true);
 }
 
 static void check_label(struct spot *p)
@@ -300,18 +300,18 @@ static void start_from(struct checker *k, size_t i)
 
     if (base >= 0) {
         const struct stage_state *b = &k->stages[base];
-        scope_init(&st->vars, &b->vars);
+        names_init(&st->vars, &b->vars);
         st->workdir_set = b->workdir_set;
         st->shell_set = b->shell_set;
         return;
     }
-    scope_init(&st->vars, NULL);
+    names_init(&st->vars, NULL);
     if (strcmp(s->from->from.image, "scratch") != 0) {
         st->vars.env = k->in->base_env ? k->in->base_env(k->in->ctx, s) : NULL;
         st->vars.unknown_env = !st->vars.env;
     }
     if (!st->vars.env || !strv_env(st->vars.env, "PATH"))
-        scope_set(k, &st->vars, "PATH",
+        names_set(k, &st->vars, "PATH",
                   "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", true);
 }
 

@@ -20,7 +20,7 @@ CASES = [
          error="the destination must be a directory and end with a /"),
     Case("copy_dir_over_file", "FROM busybox\nRUN echo > /x\nCOPY d /x\n", {"d/a": "a"},
          error="cannot copy to non-directory"),
-    Case("required_variable", "FROM busybox\nENV A="${B:?must be set}"\n", error="must be set"),
+    Case("required_variable", 'FROM busybox\nENV A="${B:?must be set}"\n', error="must be set"),
     Case("bad_platform", "FROM --platform=$NOPE busybox\n", error=""),
     Case("blank_base", "ARG X\nFROM $X\n", error="should not be blank"),
     Case("onbuild_chain", "FROM busybox\nONBUILD ONBUILD RUN x\n",
