@@ -113,9 +113,9 @@ static int get_numbers(struct http_req *req, struct host_config *h, struct err *
         const char *key;
         int64_t *to;
     } all[] = {
-        {"memory", &h->res.memory_b},      {"memswap", &h->res.memory_swap_b},
-        {"cpushares", &h->res.cpu_shares}, {"cpuperiod", &h->res.cpu_period_us},
-        {"cpuquota", &h->res.cpu_quota_us},   {"shmsize", &h->shm_size_b},
+        {"memory", &h->res.memory_b},       {"memswap", &h->res.memory_swap_b},
+        {"cpushares", &h->res.cpu_shares},  {"cpuperiod", &h->res.cpu_period_us},
+        {"cpuquota", &h->res.cpu_quota_us}, {"shmsize", &h->shm_size_b},
     };
     int r = 0;
 
@@ -220,7 +220,33 @@ static int post_build(struct api *api, struct http_req *req, struct http_resp *r
     return build_progress_end(&out, r, &res, err);
 }
 
+/* Several names for what may stay: the newest of them wins. */
+static int get_keep(struct http_req *req, int64_t *ret, struct err *err)
+{
+    static const char *const keys[] = {"keep-storage", "reserved-space", "max-used-space"};
+    int r = 0;
+
+    for (size_t i = 0; r >= 0 && i < sizeof(keys) / sizeof(keys[0]); i++)
+        r = http_query_i64(req, keys[i], ret, err);
+    return r;
+}
+
+static int post_prune(struct api *api, struct http_req *req, struct http_resp *resp,
+                      struct err *err)
+{
+    struct build_prune_opts o = {.all = http_query_bool(req, "all", false)};
+    struct build_prune_response ret = {0};
+    int r = api_filters(req, &o.filters, err);
+
+    if (r >= 0)
+        r = get_keep(req, &o.keep_b, err);
+    if (r >= 0)
+        r = engine_build_prune(api->engine, &o, http_arena(req), &ret, err);
+    return r < 0 ? r : http_reply_json(resp, 200, &build_prune_response_type, &ret);
+}
+
 static const struct http_route table[] = {
     {"POST", "/build", post_build, 0, 0},
+    {"POST", "/build/prune", post_prune, API(1, 31), 0},
 };
 ROUTES(build_routes, table);

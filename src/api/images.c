@@ -197,18 +197,6 @@ static int get_several(struct api *api, struct http_req *req, struct http_resp *
     return save(api, resp, &names, err);
 }
 
-/* There is no builder yet, and so nothing in its cache. */
-static int post_build_prune(struct api *api, struct http_req *req, struct http_resp *resp,
-                            struct err *err)
-{
-    struct build_prune_response ret = {0};
-    struct filters f = {0};
-    int r = api_filters(req, &f, err);
-
-    (void)api;
-    return r < 0 ? r : http_reply_json(resp, 200, &build_prune_response_type, &ret);
-}
-
 static const struct http_route table[] = {
     {"GET", "/images/json", get_list, 0, 0},
     {"GET", "/images/search", api_search, 0, 0},
@@ -222,6 +210,5 @@ static const struct http_route table[] = {
     {"POST", "/images/{name:.*}/tag", post_tag, 0, 0},
     {"POST", "/images/{name:.*}/push", api_push, 0, 0},
     {"DELETE", "/images/{name:.*}", delete_one, 0, 0},
-    {"POST", "/build/prune", post_build_prune, API(1, 31), 0},
 };
 ROUTES(image_routes, table);

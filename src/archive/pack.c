@@ -1,6 +1,5 @@
 #include "archive/pack.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -12,6 +11,7 @@
 
 #include "archive/tar.h"
 #include "base/arena.h"
+#include "base/dir.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -270,36 +270,11 @@ static int pack_entry(struct packer *p, int dir, const char *base, const char *p
     }
 }
 
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-static int list_names(int fd, struct arena *a, struct strv *ret, struct err *err)
-{
-    auto_close int own = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *open = own < 0 ? NULL : fdopendir(own);
-
-    if (!open)
-        return err_sys(err, "read directory");
-    (void)take_fd(&own);
-    auto_dir DIR *d = open;
-    errno = 0;
-    for (struct dirent *e; (e = readdir(d)); errno = 0)
-        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-            strv_push(a, ret, e->d_name);
-    if (errno)
-        return err_sys(err, "read directory");
-    if (ret->n)
-        qsort(ret->v, ret->n, sizeof(*ret->v), by_name);
-    return 0;
-}
-
 static int pack_dir(struct packer *p, int fd, const char *path, struct err *err)
 {
     auto_arena struct arena a = ARENA_INIT;
     struct strv names = {0};
-    int r = list_names(fd, &a, &names, err);
+    int r = dir_names(fd, &a, &names, err);
 
     if (r >= 0 && ++p->depth > DEPTH_MAX)
         r = err_no(err, ELOOP, "%s lies too deep", path);

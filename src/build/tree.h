@@ -71,6 +71,3 @@ int tree_copy_item(const struct tree_copy *c, const struct tree_item *item, cons
 int chmod_check(const char *text, struct err *err) MUST;
 /** chmod_apply() - @mode changed by "0755" or "u+x,g=rX". @dir: X means x for those. */
 mode_t chmod_apply(const char *text, mode_t mode, bool dir);
-
-/** tree_names() - of a directory but "." and "..", sorted, in @a. */
-int tree_names(int dir_fd, struct arena *a, struct strv *ret, struct err *err) MUST;

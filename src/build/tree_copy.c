@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/auto.h"
+#include "base/dir.h"
 #include "base/failpoint.h"
 #include "base/io.h"
 #include "base/map.h"
@@ -261,7 +262,7 @@ static int copy_dir(struct copier *k, int from, const char *path, const char *be
     auto_arena struct arena a = ARENA_INIT;
     struct strv names = {0};
     auto_close int dir = open_dest_dir(k, dest, err);
-    int r = dir < 0 ? dir : tree_names(from, &a, &names, err);
+    int r = dir < 0 ? dir : dir_names(from, &a, &names, err);
 
     if (r >= 0 && ++k->depth > TREE_DEPTH_MAX)
         r = err_no(err, ELOOP, "%s lies too deep", path);

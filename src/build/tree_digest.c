@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/auto.h"
+#include "base/dir.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "kern/rootfs.h"
@@ -175,7 +176,7 @@ static int add_dir(struct digester *d, int fd, const char *path, const char *bel
 {
     auto_arena struct arena a = ARENA_INIT;
     struct strv names = {0};
-    int r = tree_names(fd, &a, &names, err);
+    int r = dir_names(fd, &a, &names, err);
 
     if (r >= 0 && ++d->depth > TREE_DEPTH_MAX)
         r = err_no(err, ELOOP, "%s lies too deep", path);

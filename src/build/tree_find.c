@@ -1,6 +1,5 @@
 #include "build/tree.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -9,33 +8,9 @@
 #include <unistd.h>
 
 #include "base/auto.h"
+#include "base/dir.h"
 #include "base/io.h"
 #include "kern/rootfs.h"
-
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-int tree_names(int dir_fd, struct arena *a, struct strv *ret, struct err *err)
-{
-    auto_close int own = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *open = own < 0 ? NULL : fdopendir(own);
-
-    if (!open)
-        return err_sys(err, "read directory");
-    (void)take_fd(&own);
-    auto_dir DIR *d = open;
-    errno = 0;
-    for (struct dirent *e; (e = readdir(d)); errno = 0)
-        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-            strv_push(a, ret, e->d_name);
-    if (errno)
-        return err_sys(err, "read directory");
-    if (ret->n)
-        qsort(ret->v, ret->n, sizeof(*ret->v), by_name);
-    return 0;
-}
 
 /* "/a/./b/../c/" -> "a/c"; ".." does not lead above the root. */
 static char *clean(const char *path, struct arena *a)
@@ -150,7 +125,7 @@ static int search_dir(struct search *s, const char *path, size_t depth, struct e
 {
     struct strv names = {0};
     auto_close int fd = rootfs_open(s->root_fd, path, O_RDONLY | O_DIRECTORY, err);
-    int r = fd < 0 ? fd : tree_names(fd, s->a, &names, err);
+    int r = fd < 0 ? fd : dir_names(fd, s->a, &names, err);
 
     if (r >= 0 && depth > TREE_DEPTH_MAX)
         r = err_no(err, ELOOP, "%s lies too deep", path);

@@ -19,6 +19,15 @@ struct build_opts {
     struct build_request rq; /* what the front end knows; file, context and names come from here */
 };
 
+struct build_prune_opts {
+    bool all;
+    int64_t keep_b; /* 0: nothing needs to stay */
+    struct filters filters;
+};
+/** engine_build_prune() - POST /build/prune. */
+int engine_build_prune(struct engine *e, const struct build_prune_opts *o, struct arena *a,
+                       struct build_prune_response *ret, struct err *err) MUST;
+
 /**
  * img_build() - build an image
  * @read: the context: a tar, compressed or not

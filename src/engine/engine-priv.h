@@ -364,8 +364,6 @@ size_t vol_users(struct engine *e, const char *name, struct strv *ids);
 void ctr_volume_events(struct container *c, const char *action);
 /** ctr_open_lower() - the layers below the container's own as one tree (files.c). */
 int ctr_open_lower(const struct container *c, int *ret_fd, struct err *err) MUST;
-/** tree_size() - bytes of the files below; takes @fd over. */
-int64_t tree_size(int fd, int depth);
 
 /* remove.c */
 int ctr_remove_locked(struct container *c, bool force, struct err *err) MUST; /* op held */

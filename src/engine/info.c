@@ -1,4 +1,5 @@
 /* The engine about itself and its machine: info, version, disk usage. */
+#include "engine/build-priv.h"
 #include "engine/engine-priv.h"
 
 #include <errno.h>
@@ -293,8 +294,5 @@ int engine_disk_usage(struct engine *e, struct arena *a, struct disk_usage *ret,
     ret->containers.v = ctrs.v ? ctrs.v : arena_alloc(a, sizeof(void *));
     ret->containers.n = ctrs.n;
     r = put_volumes(e, a, ret, err);
-    if (r < 0)
-        return r;
-    ret->build_cache.v = arena_alloc(a, sizeof(void *));
-    return 0;
+    return r < 0 ? r : engine_build_cache(e, a, ret, err);
 }

@@ -12,43 +12,17 @@
 #include <unistd.h>
 
 #include "base/auto.h"
+#include "base/dir.h"
 #include "base/time.h"
 #include "shim/logfile.h"
 
-#define SIZE_DEPTH 512
-
 /* ---- sizes ---- */
-
-int64_t tree_size(int fd, int depth)
-{
-    auto_dir DIR *d = fdopendir(fd);
-    int64_t sum = 0;
-
-    if (!d) {
-        (void)close(fd);
-        return 0;
-    }
-    for (struct dirent *e; depth < SIZE_DEPTH && (e = readdir(d));) {
-        struct stat st;
-        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
-            fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-            continue;
-        if (S_ISREG(st.st_mode))
-            sum += st.st_size;
-        if (!S_ISDIR(st.st_mode))
-            continue;
-        int sub = openat(dirfd(d), e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (sub >= 0)
-            sum += tree_size(sub, depth + 1);
-    }
-    return sum;
-}
 
 int64_t ctr_size_rw(struct container *c)
 {
     int fd = openat(c->data_fd, "diff", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 
-    return fd < 0 ? 0 : tree_size(fd, 0);
+    return fd < 0 ? 0 : dir_size(fd);
 }
 
 static void sizes(struct container *c, struct arena *a, int64_t **rw, int64_t **rootfs)

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/auto.h"
+#include "base/dir.h"
 #include "base/failpoint.h"
 #include "base/io.h"
 #include "base/log.h"
@@ -253,7 +254,7 @@ int64_t vol_size(struct engine *e, const char *name)
     int fd = openat(e->volumes_fd, arena_printf(&a, "%s/_data", name),
                     O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 
-    return fd < 0 ? 0 : tree_size(fd, 0);
+    return fd < 0 ? 0 : dir_size(fd);
 }
 
 /* ---- remove ---- */

@@ -1,0 +1,150 @@
+#include "build/prune.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/auto.h"
+#include "base/dir.h"
+#include "base/failpoint.h"
+#include "base/io.h"
+#include "base/map.h"
+#include "base/time.h"
+#include "build/builder-priv.h"
+#include "build/tree.h"
+#include "store/build_cache.h"
+#include "store/store.h"
+
+static bool is_claimed(struct builder *b, const char *key)
+{
+    (void)pthread_mutex_lock(&b->lock);
+    bool claimed = map_has(b->claimed, key);
+    (void)pthread_mutex_unlock(&b->lock);
+    return claimed;
+}
+
+/* ---- list ---- */
+
+static int list_records(struct builder *b, struct arena *a, struct build_kepts *ret,
+                        struct err *err)
+{
+    struct build_cache_rows rows = {0};
+    int r = build_cache_list(b->store, a, &rows, err);
+
+    for (size_t i = 0; r >= 0 && i < rows.n; i++) {
+        const struct build_cache_row *row = &rows.v[i];
+        arena_push(a, *ret) = (struct build_kept){.id = row->key + strlen("sha256:"),
+                                                  .type = "regular",
+                                                  .description = row->description,
+                                                  .size = row->size,
+                                                  .created_ns = row->created_ns,
+                                                  .used_ns = row->used_ns,
+                                                  .uses = row->uses,
+                                                  .in_use = is_claimed(b, row->key),
+                                                  .shared = row->shared};
+    }
+    return r;
+}
+
+static void add_mount(struct builder *b, const char *name, struct arena *a, struct build_kepts *ret)
+{
+    int fd = openat(b->cache_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    struct stat st;
+
+    if (fd < 0)
+        return; /* gone meanwhile */
+    if (fstat(fd, &st) < 0) {
+        close_fd(&fd);
+        return;
+    }
+    int64_t used = st.st_mtim.tv_sec * NS_PER_S + st.st_mtim.tv_nsec;
+    arena_push(a, *ret) = (struct build_kept){.id = arena_strdup(a, name),
+                                              .type = "exec.cachemount",
+                                              .description = arena_strdup(a, "cache mount"),
+                                              .size = dir_size(fd),
+                                              .created_ns = used,
+                                              .used_ns = used,
+                                              .in_use = is_claimed(b, name)};
+}
+
+static int by_use(const void *a, const void *b)
+{
+    const struct build_kept *x = a, *y = b;
+
+    return (x->used_ns > y->used_ns) - (x->used_ns < y->used_ns);
+}
+
+int build_kept_list(struct builder *b, struct arena *a, struct build_kepts *ret, struct err *err)
+{
+    struct strv names = {0};
+    int r = list_records(b, a, ret, err);
+
+    if (r >= 0)
+        r = dir_names(b->cache_fd, a, &names, err);
+    for (size_t i = 0; r >= 0 && i < names.n; i++)
+        add_mount(b, names.v[i], a, ret);
+    if (r >= 0 && ret->n)
+        qsort(ret->v, ret->n, sizeof(*ret->v), by_use);
+    return r;
+}
+
+/* ---- remove ---- */
+
+static bool is_mount(const struct build_kept *k)
+{
+    return strcmp(k->type, "exec.cachemount") == 0;
+}
+
+/* A build that wants it at this moment finds it, or makes it anew. Return: 0; 1 it is in use. */
+static int remove_mount(struct builder *b, const char *name, struct err *err)
+{
+    if (!builder_try_claim(b, name))
+        return 1;
+    int r = renameat(b->cache_fd, name, b->tmp_fd, name) < 0 && errno != ENOENT
+                ? err_sys(err, "remove cache mount %s", name)
+                : 0;
+    builder_release(b, name);
+    return r < 0 ? r : remove_tree_at(b->tmp_fd, name, err);
+}
+
+static int remove_one(struct builder *b, const struct build_kept *k, struct arena *a,
+                      struct err *err)
+{
+    FAIL_POINT("build.prune.one", err);
+    return is_mount(k) ? remove_mount(b, k->id, err)
+                       : build_cache_remove(b->store, arena_printf(a, "sha256:%s", k->id), err);
+}
+
+static bool goes(const struct build_prune *p, const struct build_kept *k)
+{
+    return !k->in_use && (p->all || !k->shared) && k->used_ns < p->before_ns &&
+           (!p->wanted || p->wanted(p->ctx, k));
+}
+
+int64_t build_prune(struct builder *b, const struct build_prune *p, struct arena *a,
+                    struct strv *ret_ids, struct err *err)
+{
+    struct build_kepts all = {0};
+    int64_t left = 0, freed = 0;
+    int r = build_kept_list(b, a, &all, err);
+
+    for (size_t i = 0; i < all.n; i++)
+        left += all.v[i].shared ? 0 : all.v[i].size;
+    for (size_t i = 0; r >= 0 && i < all.n && (p->keep_b == 0 || left > p->keep_b); i++) {
+        const struct build_kept *k = &all.v[i];
+        if (!goes(p, k))
+            continue;
+        r = remove_one(b, k, a, err);
+        if (r != 0)
+            continue;
+        left -= k->shared ? 0 : k->size;
+        freed += k->shared ? 0 : k->size;
+        if (ret_ids)
+            strv_push(a, ret_ids, k->id);
+    }
+    if (r >= 0)
+        r = store_gc(b->store, NULL, NULL, err);
+    return r < 0 ? r : freed;
+}
