@@ -131,9 +131,21 @@ static char *text_of(struct http_req *req, const char *key)
     return text ? arena_strdup(http_arena(req), text) : NULL;
 }
 
+/* Repeated, or several in one, as clients like. */
+static void get_hosts(struct http_req *req, struct host_config *h)
+{
+    struct strv all = http_query_all(req, "extrahosts");
+
+    for (size_t i = 0; i < all.n; i++) {
+        struct strv some = str_split(http_arena(req), all.v[i], ',');
+        for (size_t k = 0; k < some.n; k++)
+            if (*some.v[k])
+                strv_push(http_arena(req), &h->extra_hosts, some.v[k]);
+    }
+}
+
 static int get_host(struct http_req *req, struct host_config *h, struct err *err)
 {
-    const char *hosts = http_query(req, "extrahosts");
     int r = get_numbers(req, h, err);
 
     if (r >= 0)
@@ -142,8 +154,7 @@ static int get_host(struct http_req *req, struct host_config *h, struct err *err
     h->res.cpuset_mems = text_of(req, "cpusetmems");
     h->res.cgroup_parent = text_of(req, "cgroupparent");
     h->security_opt = http_query_all(req, "securityopt");
-    if (!str_empty(hosts))
-        h->extra_hosts = str_split(http_arena(req), hosts, ',');
+    get_hosts(req, h);
     return r;
 }
 
@@ -175,6 +186,7 @@ int build_params(struct http_req *req, struct build_opts *ret, struct err *err)
                 .no_cache = http_query_bool(req, "nocache", false),
                 .pull = http_query_bool(req, "pull", false),
                 .squash = http_query_bool(req, "squash", false),
+                .check_only = http_query_bool(req, "check", false),
                 .host = host,
                 .gone_fd = http_client_gone_fd(req),
             },
