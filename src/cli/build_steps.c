@@ -46,12 +46,16 @@ static void put_line(struct step *x, const char *text, size_t n, double at_s, st
     d->ops->line(d, x, *slot, at_s);
 }
 
-static void flush_partial(struct step *x, double at_s, struct display *d)
+static void flush_partial(struct step *x, struct buf *partial, double at_s, struct display *d)
 {
-    if (!x->partial.len)
-        return;
-    put_line(x, x->partial.data, x->partial.len, at_s, d);
-    buf_clear(&x->partial);
+    if (partial->len)
+        put_line(x, partial->data, partial->len, at_s, d);
+    buf_clear(partial);
+}
+
+static double seconds_in(const struct step *x, int64_t at_ns)
+{
+    return x->started_ns && at_ns > x->started_ns ? (double)(at_ns - x->started_ns) / NS_PER_S : 0;
 }
 
 static void take_vertex(struct steps *s, const struct build_vertex *v, struct display *d)
@@ -64,27 +68,29 @@ static void take_vertex(struct steps *s, const struct build_vertex *v, struct di
     x->cached |= v->cached;
     if (v->error && !x->error)
         x->error = arena_strdup(&s->a, v->error);
-    if (x->completed_ns && !was_done)
-        flush_partial(x, x->started_ns ? (double)(x->completed_ns - x->started_ns) / 1e9 : 0, d);
+    for (int i = 0; x->completed_ns && i < 2; i++)
+        flush_partial(x, &x->partial[i], seconds_in(x, x->completed_ns), d);
     d->ops->vertex(d, x, was_done);
 }
 
 static void take_log(struct steps *s, const struct build_vertex_log *l, struct display *d)
 {
     struct step *x = find_or_add(s, l->vertex, NULL);
-    int64_t at = time_of(l->timestamp);
-    double at_s = x->started_ns && at > x->started_ns ? (double)(at - x->started_ns) / 1e9 : 0;
+    struct buf *part = &x->partial[l->stream == 2];
+    double at_s = seconds_in(x, time_of(l->timestamp));
+    size_t from = 0;
     char *end;
 
-    if (!l->data || base64_decode(l->data, strlen(l->data), &x->partial) < 0)
+    if (!l->data || base64_decode(l->data, strlen(l->data), part) < 0)
         return;
-    while (x->partial.len && (end = memchr(x->partial.data, '\n', x->partial.len))) {
-        size_t n = (size_t)(end - x->partial.data);
-        put_line(x, x->partial.data, n, at_s, d);
-        buf_drop(&x->partial, n + 1);
+    while (from < part->len && (end = memchr(part->data + from, '\n', part->len - from))) {
+        size_t to = (size_t)(end - part->data);
+        put_line(x, part->data + from, to - from, at_s, d);
+        from = to + 1;
     }
-    if (x->partial.len > LINE_MAX_B)
-        flush_partial(x, at_s, d);
+    buf_drop(part, from);
+    if (part->len > LINE_MAX_B)
+        flush_partial(x, part, at_s, d);
 }
 
 static void take_bar(struct steps *s, const struct build_vertex_status *b, struct display *d)
@@ -141,7 +147,8 @@ const char *step_line(const struct step *s, size_t i)
 void steps_done(struct steps *s)
 {
     for (size_t i = 0; i < s->all.n; i++) {
-        buf_done(&s->all.v[i]->partial);
+        buf_done(&s->all.v[i]->partial[0]);
+        buf_done(&s->all.v[i]->partial[1]);
         for (size_t k = 0; k < STEP_TAIL; k++)
             free(s->all.v[i]->tail[k]);
     }

@@ -23,7 +23,7 @@ struct step {
     int64_t started_ns, completed_ns;
     bool cached;
     char *error;
-    struct buf partial; /* a line of output that is not complete */
+    struct buf partial[2]; /* of each stream: a line that is not complete */
     char *tail[STEP_TAIL];
     size_t lines; /* that were put into @tail, ever */
     struct {
