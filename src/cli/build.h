@@ -66,6 +66,15 @@ bool build_context_skip(void *ctx, const char *path, const struct stat *st);
 int build_context_send(struct build_context *c, bool compress, struct http_call *call,
                        struct http_reply **ret, struct err *err) MUST;
 
+/* ---- secrets (build_secret.c) ---- */
+
+/**
+ * build_session_open() - hand secrets to the daemon, ahead of the build
+ * @ret_id: names them for the build, which must follow soon; NULL without any
+ */
+int build_session_open(struct cli *cli, const struct build_flags *f, char **ret_id,
+                       struct err *err) MUST;
+
 /* ---- how it goes on ---- */
 
 struct build_display;

@@ -78,11 +78,14 @@ static int build(struct cli *cli, const struct build_flags *f, struct build_cont
 {
     struct http_call call = {.method = "POST", .once = true};
     struct http_reply *reply = NULL;
-    char *target = NULL;
+    char *target = NULL, *session = NULL;
     int r = build_target(cli, f, &target, err);
 
+    if (r >= 0)
+        r = build_session_open(cli, f, &session, err);
     if (r < 0)
         return r;
+    target = cli_query(cli, target, "session", session);
     if (c->dockerfile)
         target = cli_query(cli, target, "dockerfile", c->dockerfile);
     call.target = cli_query(cli, target, "remote", c->remote);

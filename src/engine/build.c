@@ -34,7 +34,8 @@ int engine_builder_open(struct engine *e, struct err *err)
                                         .run_path = e->build_run_path,
                                         .run = build_run_step,
                                         .image = build_base_image};
-    return builder_new(e->images, &e->build_host, &e->builder, err);
+    int r = build_sessions_open(e, err);
+    return r < 0 ? r : builder_new(e->images, &e->build_host, &e->builder, err);
 }
 
 static const struct auth_config *auth_for(const struct build_opts *o, const char *registry)
@@ -218,7 +219,8 @@ static int full_names(const struct strv *tags, struct arena *a, struct strv *ret
 /* ---- the build ---- */
 
 static int build(struct engine *e, const struct build_opts *o, const struct context *c,
-                 struct arena *a, struct build_result *ret, struct err *err)
+                 const struct build_session *session, struct arena *a, struct build_result *ret,
+                 struct err *err)
 {
     auto_buf struct buf file = BUF_INIT;
     struct build_request rq = o->rq;
@@ -237,6 +239,8 @@ static int build(struct engine *e, const struct build_opts *o, const struct cont
     rq.file_name = path;
     rq.context = c->path;
     rq.host_ctx = &bc;
+    if (session)
+        build_session_fill(session, &rq);
     return build_image(e->builder, &rq, a, ret, err);
 }
 
@@ -245,14 +249,18 @@ int img_build(struct engine *e, const struct build_opts *o, img_read read, void 
 {
     struct context c = {.e = e, .fd = -1};
     auto_source struct source *body = source_cb(read, arg);
+    struct build_session *session = NULL;
 
     if (!str_empty(o->remote))
         return err_as(err, ERR_NOT_IMPLEMENTED, ENOSYS,
                       "building from %s is not built yet: send the context itself", o->remote);
-    int r = make_context(e, body, a, &c, err);
+    int r = str_empty(o->session) ? 0 : build_session_take(e, o->session, &session, err);
     if (r >= 0)
-        r = build(e, o, &c, a, ret, err);
+        r = make_context(e, body, a, &c, err);
+    if (r >= 0)
+        r = build(e, o, &c, session, a, ret, err);
     context_done(&c);
+    build_session_free(session);
     (void)!store_gc(e->images, NULL, NULL, NULL); /* layers of a failure */
     return r;
 }

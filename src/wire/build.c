@@ -62,3 +62,18 @@ static const struct field result_fields[] = {
 };
 const struct json_type build_result_message_type =
     JSON_TYPE("BuildResult", struct build_result_message, result_fields);
+
+static const struct field secret_fields[] = {
+    FIELD(struct build_session_secret, "ID", F_STR, id, .flags = F_REQUIRED),
+    FIELD(struct build_session_secret, "Data", F_STR, data),
+};
+static const struct json_type secret_type =
+    JSON_TYPE("BuildSecret", struct build_session_secret, secret_fields);
+
+static const struct field session_fields[] = {
+    FIELD(struct build_session_request, "Secrets", F_OBJV, secrets, .flags = F_OMIT,
+          .type = &secret_type),
+    FIELD(struct build_session_request, "SSH", F_STRV, ssh, .flags = F_OMIT),
+};
+const struct json_type build_session_request_type =
+    JSON_TYPE("BuildSession", struct build_session_request, session_fields);

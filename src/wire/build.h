@@ -59,5 +59,20 @@ struct build_result_message {
     struct strv names; /* full names it was given */
 };
 
+/*
+ * POST /build/session: what a build needs and must leave no trace: it travels in a body, not in a
+ * URL or a header, and is kept in memory until the build that names the session has used it up.
+ */
+struct build_session_secret {
+    char *id;
+    char *data; /* base64 */
+};
+
+struct build_session_request {
+    VEC_OF(struct build_session_secret *) secrets;
+    struct strv ssh; /* ids of agents that will be forwarded */
+};
+
+extern const struct json_type build_session_request_type;
 extern const struct json_type build_status_type;
 extern const struct json_type build_result_message_type;

@@ -323,3 +323,118 @@ def test_no_daemon(build):
     builds.write_tree(build.context, {"Dockerfile": RUN_ECHO})
     done = build.cli("-H", "unix:///no/such.sock", "build", build.context)
     assert done.returncode == 1 and "/no/such.sock" in done.stderr
+
+
+# ---- secrets ----
+
+SECRET = "hush-4c1d-never-on-a-disk"
+USES_SECRET = "FROM busybox\nRUN --mount=type=secret,id=s cat /run/secrets/s | wc -c > /n\n"
+
+
+def holders(roots, *needles):
+    """Files below @roots that have one of the texts in them."""
+    out = []
+    for root in roots:
+        for path, _, names in os.walk(root):
+            for name in names:
+                full = os.path.join(path, name)
+                if os.path.isfile(full) and not os.path.islink(full):
+                    with open(full, "rb") as f:
+                        data = f.read()
+                    out += [full for n in needles if n in data]
+    return out
+
+
+@pytest.mark.parametrize("form", ["src=%s", "source=%s", "type=file,src=%s", "type=file,source=%s"])
+def test_a_secret_of_a_file(build, tmp_path, form):
+    (tmp_path / "secret").write_text(SECRET + form)
+    tree = build(USES_SECRET, None, "--no-cache", "--secret",
+                 "id=s," + form % (tmp_path / "secret")).ok().tree()
+    assert int(tree["n"].data) == len(SECRET + form)
+
+
+@pytest.mark.parametrize("form", ["env=NAME", "type=env,src=NAME", "type=env,env=NAME"])
+def test_a_secret_of_a_variable(build, form):
+    tree = build(USES_SECRET, None, "--no-cache", "--secret", "id=s," + form,
+                 env={"NAME": SECRET}).ok().tree()
+    assert int(tree["n"].data) == len(SECRET)
+
+
+def test_a_secret_by_its_id_alone(build, tmp_path):
+    build(USES_SECRET, None, "--no-cache", "--secret", "id=s", env={"s": SECRET}).ok()
+    done = build(USES_SECRET, None, "--no-cache", "--secret", "id=s")
+    assert "secret s: open s: no such file or directory" in done.out
+
+
+@pytest.mark.parametrize("spec,says", [
+    ("src=x", "needs an id"), ("id=s,what=x", "unexpected key 'what'"), ("id", "key=value"),
+    ("id=s,type=odd", 'unsupported type "odd"'), ("id=s,env=NOWHERE_SET", "no variable NOWHERE_SET"),
+    ("id=s,src=/dev/zero", "larger than 500 KiB"),
+])
+def test_secrets_that_are_none(build, spec, says):
+    done = build(USES_SECRET, None, "--secret", spec)
+    assert done.code == 1 and says in done.out, done.out
+
+
+def test_the_same_secret_twice(build):
+    done = build(USES_SECRET, None, "--secret", "id=s,env=A", "--secret", "id=s,env=A",
+                 env={"A": "x"})
+    assert done.code == 1 and "secret s is given twice" in done.out
+
+
+def test_a_required_secret_that_is_missing(build):
+    done = build("FROM busybox\nRUN --mount=type=secret,id=no,required true\n")
+    assert done.code == 1 and "secret no: not found" in done.out
+
+
+@pytest.mark.parametrize("way", ["file", "env"])
+@pytest.mark.parametrize("fails", [False, True])
+def test_nothing_of_a_secret_stays(build, way, fails):
+    secret = "%s-%s-%s" % (SECRET, way, fails)
+    mount = "type=secret,id=s" + (",env=S" if way == "env" else "")
+    use = 'test ${#S} = %d' % len(secret) if way == "env" else "cat /run/secrets/s > /dev/null"
+    done = build("FROM busybox\nRUN --mount=%s %s%s\n" % (mount, use, " && false" if fails else ""),
+                 None, "--no-cache", "--secret", "id=s,env=MY", env={"MY": secret})
+    assert done.code == int(fails), done.out
+    import base64
+    d = build.daemon
+    assert not holders([d.data_root, d.exec_root], secret.encode(),
+                       base64.b64encode(secret.encode()))
+    assert secret not in d.log() and secret not in done.out
+    if not fails:
+        assert secret not in json.dumps(done.history()) + json.dumps(done.inspect())
+    for row in d.exchanges():  # a body is where it may be, once
+        assert secret not in json.dumps([row["path"], row.get("query"), row.get("request_headers")])
+
+
+def session(api, *secrets):
+    import base64
+    return api.post("/build/session", {"Secrets": [
+        {"ID": k, "Data": base64.b64encode(v).decode()} for k, v in secrets]})
+
+
+def test_a_session_serves_one_build(build, api):
+    reply = session(api, ("s", b"12345"))
+    assert reply.status == 201
+    body = tar_of({"Dockerfile": USES_SECRET})
+
+    def post(**query):
+        return api.call("POST", "/build", body, headers={"Content-Type": "application/x-tar"},
+                        networkmode="none", nocache=1, session=reply.json["Id"], **query)
+
+    assert "Successfully built" in post().body.decode()
+    again = post()
+    assert again.status == 404 and "no such build session" in again.message
+
+
+def test_limits_of_sessions(api):
+    big = b"x" * (500 << 10)
+    assert session(api, ("a", big)).status == 201
+    assert session(api, ("a", big + b"x")).status == 400
+    assert session(api, *[("n%d" % i, b"") for i in range(64)]).status == 201
+    assert session(api, *[("n%d" % i, b"") for i in range(65)]).status == 400
+    assert session(api, ("", b"x")).status == 400
+    assert session(api, ("a" * 256, b"x")).status == 400
+    assert api.post("/build/session", {"Secrets": [{"ID": "x", "Data": "*"}]}).status == 400
+    assert api.post("/build/session", {"Secrets": [{"Data": ""}]}).status == 400
+    assert api.post("/build/session", [1]).status == 400
