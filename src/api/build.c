@@ -289,6 +289,7 @@ static int post_prune(struct api *api, struct http_req *req, struct http_resp *r
 
 static const struct http_route table[] = {
     {"POST", "/build", post_build, 0, 0},
+    {"POST", "/build/context", api_build_context, 0, 0},
     {"POST", "/build/prune", post_prune, API(1, 31), 0},
     {"POST", "/build/session", post_session, 0, 0},
 };

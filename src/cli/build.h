@@ -15,6 +15,7 @@
 
 struct cli;
 struct ignore;
+struct map;
 
 /* The options, as they were given. */
 struct build_flags {
@@ -50,6 +51,7 @@ struct build_context {
     struct buf file;    /* text of a Dockerfile that lies outside; then @dockerfile is made up */
     struct buf ignore_text;
     struct ignore *ignore;
+    struct map *wanted; /* of these paths alone the tar is made; NULL: of all */
 };
 
 /**
@@ -65,6 +67,18 @@ bool build_context_skip(void *ctx, const char *path, const struct stat *st);
 /** build_context_send() - @call with the context as its body, maybe compressed. */
 int build_context_send(struct build_context *c, bool compress, struct http_call *call,
                        struct http_reply **ret, struct err *err) MUST;
+
+/** build_context_patterns() - what goes along with a Dockerfile from outside as its .dockerignore;
+ * the caller's to free. */
+struct buf build_context_patterns(const struct build_context *c);
+
+/**
+ * build_sync() - let the daemon say what it lacks of a directory (build_sync.c)
+ * @session: of the secrets, or NULL; *ret_session: of both, for the build
+ * Return: 1: only that will be sent; 0: all is to be sent; -errno.
+ */
+int build_sync(struct build_context *c, const char *session, char **ret_session,
+               struct err *err) MUST;
 
 /* ---- secrets (build_secret.c) ---- */
 

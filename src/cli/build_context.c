@@ -15,6 +15,7 @@
 #include "archive/ignore.h"
 #include "archive/tar.h"
 #include "base/io.h"
+#include "base/map.h"
 #include "base/rand.h"
 #include "cli/build.h"
 #include "cli/call.h"
@@ -194,6 +195,15 @@ static bool leads_to(const char *dir, const char *path)
     return rest && *rest == '/';
 }
 
+struct buf build_context_patterns(const struct build_context *c)
+{
+    struct buf out = BUF_INIT;
+
+    buf_puts(&out, buf_str(&c->ignore_text));
+    buf_printf(&out, "\n%s*\n", c->dockerfile); /* last, so that nothing brings it back */
+    return out;
+}
+
 bool build_context_skip(void *ctx, const char *path, const struct stat *st)
 {
     const struct build_context *c = ctx;
@@ -249,6 +259,7 @@ int build_context_open(struct cli *cli, const struct build_flags *f, const char 
 void build_context_done(struct build_context *c)
 {
     close_fd(&c->dir_fd);
+    map_free(c->wanted);
     buf_done(&c->early);
     buf_done(&c->file);
     buf_done(&c->ignore_text);
@@ -268,24 +279,28 @@ static int add_member(struct sink *out, char *name, const struct buf *text, stru
     return r < 0 ? r : tar_write_pad(w, err);
 }
 
-/* The Dockerfile from outside, and patterns: those that apply anyway, and it itself last. */
 static int add_outside(struct build_context *c, struct sink *out, struct err *err)
 {
     auto_arena struct arena a = ARENA_INIT;
-    auto_buf struct buf patterns = BUF_INIT;
+    auto_buf struct buf patterns = build_context_patterns(c);
     int r = add_member(out, c->dockerfile, &c->file, err);
 
-    buf_puts(&patterns, buf_str(&c->ignore_text));
-    buf_printf(&patterns, "\n%s*\n", c->dockerfile);
     return r < 0
                ? r
                : add_member(out, arena_printf(&a, "%s" IGNORE_NAME, c->dockerfile), &patterns, err);
 }
 
+static bool skip(void *ctx, const char *path, const struct stat *st)
+{
+    const struct build_context *c = ctx;
+
+    return (c->wanted && !map_has(c->wanted, path)) || build_context_skip(ctx, path, st);
+}
+
 static int64_t pack(void *ctx, struct sink *out, struct err *err)
 {
     struct build_context *c = ctx;
-    const struct pack_options o = {.skip = build_context_skip, .ctx = c};
+    const struct pack_options o = {.skip = skip, .ctx = c};
     int r = c->shown ? add_outside(c, out, err) : 0;
 
     if (r < 0)

@@ -4,7 +4,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/auto.h"
 #include "base/io.h"
+#include "base/map.h"
 #include "cli/build.h"
 #include "cli/call.h"
 #include "cli/cli.h"
@@ -73,28 +75,54 @@ static const char *mode_of(const struct build_flags *f)
     return isatty(2) ? "tty" : "plain";
 }
 
-static int build(struct cli *cli, const struct build_flags *f, struct build_context *c,
-                 struct build_outcome *out, struct err *err)
+static int send(struct cli *cli, const struct build_flags *f, struct build_context *c,
+                const char *target, struct http_reply **ret, struct err *err)
 {
     struct http_call call = {.method = "POST", .once = true};
-    struct http_reply *reply = NULL;
-    char *target = NULL, *session = NULL;
-    int r = build_target(cli, f, &target, err);
+    const char *auths = config_all_auths(cli);
 
-    if (r >= 0)
-        r = build_session_open(cli, f, &session, err);
-    if (r < 0)
-        return r;
-    target = cli_query(cli, target, "session", session);
     if (c->dockerfile)
         target = cli_query(cli, target, "dockerfile", c->dockerfile);
     call.target = cli_query(cli, target, "remote", c->remote);
-    const char *auths = config_all_auths(cli);
     if (auths)
         strmap_set(&cli->arena, &call.headers, "X-Registry-Config", auths);
-    r = build_context_send(c, f->compress, &call, &reply, err);
+    return build_context_send(c, f->compress, &call, ret, err);
+}
+
+/* Secrets first, then what the daemon lacks. Return: 1 it was asked what that is, 0, -errno. */
+static int begin(struct cli *cli, const struct build_flags *f, struct build_context *c, bool sync,
+                 const char *target, struct http_reply **ret, struct err *err)
+{
+    char *session = NULL;
+    int r = build_session_open(cli, f, &session, err), synced = 0;
+
+    if (r >= 0 && sync)
+        synced = r = build_sync(c, session, &session, err);
+    if (r >= 0)
+        r = send(cli, f, c, cli_query(cli, target, "session", session), ret, err);
+    return r < 0 ? r : synced;
+}
+
+static int build(struct cli *cli, const struct build_flags *f, struct build_context *c,
+                 struct build_outcome *out, struct err *err)
+{
+    struct http_reply *reply = NULL;
+    struct err e = {0};
+    char *target = NULL;
+    int r = build_target(cli, f, &target, err);
+
     if (r < 0)
         return r;
+    r = begin(cli, f, c, true, target, &reply, &e);
+    if (r < 0 && e.kind == ERR_CONFLICT && c->wanted) { /* it changed while it was sent */
+        map_free(take_ptr(&c->wanted));
+        err_clear(&e);
+        r = begin(cli, f, c, false, target, &reply, &e);
+    }
+    if (r < 0) {
+        *err = e;
+        return r;
+    }
     r = build_follow(cli, reply, mode_of(f), c, f->check, out, err);
     if (r < 0)
         return err_wrap(err, r, "ERROR: failed to build");

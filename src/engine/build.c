@@ -16,6 +16,7 @@
 #include "base/auto.h"
 #include "base/io.h"
 #include "base/rand.h"
+#include "build/context.h"
 #include "build/dockerfile.h"
 #include "engine/build-priv.h"
 #include "engine/registry-priv.h"
@@ -93,9 +94,10 @@ int build_base_image(void *ctx, const char *name, const char *platform, bool pul
 
 struct context {
     struct engine *e;
-    char name[17]; /* below build/tmp; "" before it is made */
+    char name[17]; /* below build/tmp; "" before it is made, and for one of a session */
     int fd;
-    char *path;
+    const char *path;
+    bool kept;
 };
 
 struct unpacking {
@@ -144,6 +146,18 @@ static int make_context(struct engine *e, struct source *body, struct arena *a, 
     ret->fd = openat(build, ret->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     return ret->fd < 0 ? err_sys(err, "open the context's directory")
                        : fill_context(ret, body, err);
+}
+
+/* The body is what was missing in the one that the session has. */
+static int use_kept(struct kept_context *kept, struct source *body, struct context *ret,
+                    struct err *err)
+{
+    ret->path = context_path(kept);
+    ret->kept = context_kept(kept);
+    ret->fd = fcntl(context_fd(kept), F_DUPFD_CLOEXEC, 0);
+    int r =
+        ret->fd < 0 ? err_sys(err, "open the context's directory") : fill_context(ret, body, err);
+    return r < 0 ? r : context_complete(kept, err);
 }
 
 static void context_done(struct context *c)
@@ -238,6 +252,7 @@ static int build(struct engine *e, const struct build_opts *o, const struct cont
     rq.file_len = file.len;
     rq.file_name = path;
     rq.context = c->path;
+    rq.keeps_context = c->kept;
     rq.host_ctx = &bc;
     if (session)
         build_session_fill(session, &rq);
@@ -255,8 +270,9 @@ int img_build(struct engine *e, const struct build_opts *o, img_read read, void 
         return err_as(err, ERR_NOT_IMPLEMENTED, ENOSYS,
                       "building from %s is not built yet: send the context itself", o->remote);
     int r = str_empty(o->session) ? 0 : build_session_take(e, o->session, &session, err);
+    struct kept_context *kept = r < 0 ? NULL : build_session_context(session);
     if (r >= 0)
-        r = make_context(e, body, a, &c, err);
+        r = kept ? use_kept(kept, body, &c, err) : make_context(e, body, a, &c, err);
     if (r >= 0)
         r = build(e, o, &c, session, a, ret, err);
     context_done(&c);

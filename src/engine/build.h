@@ -33,6 +33,18 @@ struct build_session_request;
 int engine_build_session(struct engine *e, const struct build_session_request *rq, char *ret_id,
                          struct err *err) MUST;
 
+/**
+ * engine_build_context() - POST /build/context: what is missing of a context for a build that
+ * names the session
+ * @session: one that is there, or NULL for a new one
+ * @mem: where @rq lives; given away
+ */
+struct build_context_request;
+struct build_context_response;
+int engine_build_context(struct engine *e, const char *session,
+                         const struct build_context_request *rq, struct arena *mem, struct arena *a,
+                         struct build_context_response *ret, struct err *err) MUST;
+
 struct build_prune_opts {
     bool all;
     int64_t keep_b; /* 0: nothing needs to stay */

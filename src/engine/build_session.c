@@ -1,7 +1,7 @@
 /*
- * Sessions of builds: secrets that wait, in memory alone, for the build that will mount them. A
- * session is used up by one build; one that nobody asks for is forgotten after a minute. What is
- * forgotten is wiped.
+ * Sessions of builds: what waits for the build that names it. Secrets, in memory alone, and a
+ * context that was compared with what the client has. A session is used up by one build; one that
+ * nobody asks for is forgotten after a minute. What is forgotten is wiped.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -12,11 +12,12 @@
 #include "base/mem.h"
 #include "base/rand.h"
 #include "base/time.h"
+#include "build/context.h"
 #include "engine/build-priv.h"
 #include "wire/build.h"
 
 #define SESSIONS_MAX 64
-#define BYTES_MAX (64u << 20) /* of all secrets that wait */
+#define BYTES_MAX (256u << 20) /* of all that wait */
 #define UNUSED_NS (60 * NS_PER_S)
 #define NAME_MAX_B 255
 
@@ -25,10 +26,13 @@ struct build_session {
     int64_t until_ns; /* monotonic */
     struct build_secret *secrets;
     size_t nsecrets, bytes;
+    struct kept_context *context;
+    struct arena mem; /* of the context's list */
     struct build_session *next;
 };
 
 struct build_sessions {
+    struct engine *e;
     pthread_mutex_t lock;
     struct build_session *first;
     size_t n, bytes;
@@ -48,6 +52,8 @@ void build_session_free(struct build_session *s)
         free((void *)(uintptr_t)x->data);
         free(x->id);
     }
+    context_close(s->context);
+    arena_done(&s->mem);
     free(s->secrets);
     free(s);
 }
@@ -83,9 +89,17 @@ static int add_secret(struct build_session *s, const struct build_session_secret
                                                       in->id, BUILD_SECRET_MAX >> 10);
 }
 
-static int make(const struct build_session_request *rq, struct build_session **ret, struct err *err)
+static struct build_session *make_empty(void)
 {
     struct build_session *s = xnew(struct build_session);
+
+    rand_hex(s->id, BUILD_SESSION_ID);
+    return s;
+}
+
+static int make(const struct build_session_request *rq, struct build_session **ret, struct err *err)
+{
+    struct build_session *s = make_empty();
     int r = rq->secrets.n <= BUILD_SECRETS_MAX
                 ? 0
                 : err_invalid(err, "more than %d secrets", BUILD_SECRETS_MAX);
@@ -98,8 +112,6 @@ static int make(const struct build_session_request *rq, struct build_session **r
         build_session_free(s);
         return r;
     }
-    rand_hex(s->id, BUILD_SESSION_ID);
-    s->until_ns = mono_ns() + UNUSED_NS;
     *ret = s;
     return 0;
 }
@@ -130,6 +142,11 @@ static void arm(struct build_sessions *all)
     loop_timer_set(all->timer, !all->first ? -1 : left > 0 ? left : 0, 0);
 }
 
+static void forget(void *arg)
+{
+    build_session_free(arg);
+}
+
 static void expire(struct loop_source *timer, uint32_t events, void *arg)
 {
     struct build_sessions *all = arg;
@@ -140,36 +157,80 @@ static void expire(struct loop_source *timer, uint32_t events, void *arg)
     while (all->first && all->first->until_ns <= now) {
         struct build_session *s = all->first;
         unlink_session(all, &all->first);
-        build_session_free(s);
+        engine_job(all->e, forget, s);
     }
     arm(all);
     (void)pthread_mutex_unlock(&all->lock);
 }
 
-int engine_build_session(struct engine *e, const struct build_session_request *rq, char *ret_id,
-                         struct err *err)
+/* Let it wait; given away, also when there is no room for it. */
+static int put(struct build_sessions *all, struct build_session *s, struct err *err)
 {
-    struct build_sessions *all = e->build_sessions;
-    struct build_session *s = NULL, **end = &all->first;
-    int r = make(rq, &s, err);
-
-    if (r < 0)
-        return r;
-    memcpy(ret_id, s->id, BUILD_SESSION_ID + 1);
     (void)pthread_mutex_lock(&all->lock);
-    if (all->n >= SESSIONS_MAX || all->bytes + s->bytes > BYTES_MAX) {
-        r = err_as(err, ERR_UNAVAILABLE, EBUSY, "too many sessions wait for their builds");
-        build_session_free(s);
-    } else {
+    bool room = all->n < SESSIONS_MAX && all->bytes + s->bytes <= BYTES_MAX;
+    if (room) {
+        struct build_session **end = &all->first;
         while (*end)
             end = &(*end)->next;
+        s->until_ns = mono_ns() + UNUSED_NS;
+        s->next = NULL;
         *end = s;
         all->n++;
         all->bytes += s->bytes;
         arm(all);
     }
     (void)pthread_mutex_unlock(&all->lock);
+    if (room)
+        return 0;
+    build_session_free(s);
+    return err_as(err, ERR_UNAVAILABLE, EBUSY, "too many sessions wait for their builds");
+}
+
+int engine_build_session(struct engine *e, const struct build_session_request *rq, char *ret_id,
+                         struct err *err)
+{
+    struct build_session *s = NULL;
+    int r = make(rq, &s, err);
+
+    if (r < 0)
+        return r;
+    memcpy(ret_id, s->id, BUILD_SESSION_ID + 1);
+    return put(e->build_sessions, s, err);
+}
+
+int engine_build_context(struct engine *e, const char *session,
+                         const struct build_context_request *rq, struct arena *mem, struct arena *a,
+                         struct build_context_response *ret, struct err *err)
+{
+    struct build_session *s = NULL;
+    int r = str_empty(session) ? 0 : build_session_take(e, session, &s, err);
+
+    if (r < 0) {
+        arena_done(mem);
+        return r;
+    }
+    s = s ? s : make_empty();
+    if (s->context) {
+        arena_done(mem);
+        r = err_invalid(err, "the session has a context");
+    } else {
+        s->mem = *mem;
+        *mem = (struct arena)ARENA_INIT;
+        s->bytes += s->mem.total;
+        r = context_open(e->builder, rq, &s->mem, &s->context, err);
+    }
+    if (r >= 0)
+        context_missing(s->context, a, ret);
+    ret->session = arena_strdup(a, s->id);
+    if (r >= 0)
+        return put(e->build_sessions, s, err);
+    build_session_free(s);
     return r;
+}
+
+struct kept_context *build_session_context(const struct build_session *s)
+{
+    return s ? s->context : NULL;
 }
 
 int build_session_take(struct engine *e, const char *id, struct build_session **ret,
@@ -199,6 +260,7 @@ int build_sessions_open(struct engine *e, struct err *err)
     struct build_sessions *all = xnew(struct build_sessions);
 
     (void)pthread_mutex_init(&all->lock, NULL);
+    all->e = e;
     e->build_sessions = all;
     return loop_add_timer(e->loop, -1, 0, expire, all, &all->timer, err);
 }
