@@ -8,6 +8,7 @@
 #include "base/io.h"
 #include "base/map.h"
 #include "cli/build.h"
+#include "cli/build_output.h"
 #include "cli/call.h"
 #include "cli/cli.h"
 #include "cli/cmds.h"
@@ -51,7 +52,7 @@ static int write_metadata(struct cli *cli, const struct build_flags *f,
 }
 
 static int leave(struct cli *cli, const struct build_flags *f, const struct build_outcome *out,
-                 struct err *err)
+                 bool stdout_taken, struct err *err)
 {
     int r = 0;
 
@@ -59,7 +60,7 @@ static int leave(struct cli *cli, const struct build_flags *f, const struct buil
         r = write_text(cli, f->iidfile, out->image, err);
     if (r >= 0 && !str_empty(f->metadata_file))
         r = write_metadata(cli, f, out, err);
-    if (r >= 0 && f->quiet)
+    if (r >= 0 && f->quiet && !stdout_taken)
         printf("%s\n", out->image);
     return r;
 }
@@ -135,9 +136,12 @@ static int run(struct cli *cli, void *opts, const struct strv *args, struct err 
 {
     struct build_flags *f = opts;
     struct build_outcome out = {0};
+    struct build_outputs outputs = {0};
     struct build_context c;
-    int r = build_flags_check(f, err);
+    int r = build_outputs_parse(cli, f, &outputs, err);
 
+    if (r >= 0)
+        r = build_flags_check(f, err);
     if (r >= 0)
         r = need_client(cli, err);
     if (r < 0)
@@ -148,7 +152,10 @@ static int run(struct cli *cli, void *opts, const struct strv *args, struct err 
     if (r >= 0)
         r = build(cli, f, &c, &out, err);
     build_context_done(&c);
-    return r || f->check ? r : leave(cli, f, &out, err);
+    if (r || f->check)
+        return r;
+    r = build_outputs_write(cli, f, &outputs, &out, str_eq(mode_of(f), "quiet"), err);
+    return r < 0 ? r : leave(cli, f, &out, build_outputs_use_stdout(&outputs), err);
 }
 
 /* ---- the table ---- */
@@ -203,14 +210,17 @@ static const struct opt opts[] = {
     O("no-cache", 0, O_BOOL, no_cache, "Carry out every step"),
     O("no-cache-filter", 0, O_CSV, no_cache_filter, "Carry out every step of these stages",
       .type = "stringArray"),
-    O("output", 'o', O_LIST, output, LATER, .type = "stringArray"),
+    O("output", 'o', O_LIST, output,
+      "Where the result goes (\"type=local,dest=DIR\"; \"tar\", \"oci\", \"docker\", \"image\", "
+      "\"registry\")",
+      .type = "stringArray"),
     O("platform", 0, O_CSV, platform, "Platform of the image", .type = "stringArray"),
     O("print", 0, O_STR, call, "The same as --call", .flags = OPT_HIDDEN),
     O("progress", 0, O_STR, progress,
       "How to show what goes on (\"auto\", \"plain\", \"tty\", \"rawjson\", \"quiet\")"),
     O("provenance", 0, O_STR, provenance, LATER, .flags = OPT_HIDDEN),
     O("pull", 0, O_BOOL, pull, "Ask the registries for newer base images"),
-    O("push", 0, O_BOOL, push, LATER),
+    O("push", 0, O_BOOL, push, "Push the image; the same as --output=type=registry"),
     O("quiet", 'q', O_BOOL, quiet, "Print nothing but the image's id"),
     O("rm", 0, O_BOOL, rm, NO_EFFECT ": nothing is left of a step anyway", .def = "true",
       .flags = OPT_HIDDEN),
