@@ -18,6 +18,7 @@
 #include "base/rand.h"
 #include "build/dockerfile.h"
 #include "engine/build-priv.h"
+#include "engine/images-priv.h"
 #include "engine/registry-priv.h"
 #include "image/platform.h"
 #include "kern/rootfs.h"
@@ -237,7 +238,10 @@ static int build(struct engine *e, const struct build_opts *o, const struct cont
     rq.file_name = path;
     rq.context = c->path;
     rq.host_ctx = &bc;
-    return build_image(e->builder, &rq, a, ret, err);
+    r = build_image(e->builder, &rq, a, ret, err);
+    for (size_t i = 0; r >= 0 && i < rq.names.n; i++)
+        img_event(e, "tag", ret->image, img_familiar(rq.names.v[i], a), NULL);
+    return r;
 }
 
 int img_build(struct engine *e, const struct build_opts *o, img_read read, void *arg,
@@ -253,6 +257,7 @@ int img_build(struct engine *e, const struct build_opts *o, img_read read, void 
     if (r >= 0)
         r = build(e, o, &c, a, ret, err);
     context_done(&c);
-    (void)!store_gc(e->images, NULL, NULL, NULL); /* layers of a failure */
+    if (r < 0)
+        (void)!store_gc(e->images, NULL, NULL, NULL); /* layers of steps that count for nothing */
     return r;
 }

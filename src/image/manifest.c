@@ -54,6 +54,12 @@ static const struct field history_fields[] = {
 static const struct json_type history_type = JSON_TYPE("history", T, history_fields);
 #undef T
 
+static const struct field step_fields[] = {
+    FIELD(struct oci_image_step, "key", F_STR, key, .flags = F_REQUIRED),
+    FIELD(struct oci_image_step, "layer", F_I64, layer),
+};
+static const struct json_type step_type = JSON_TYPE("step", struct oci_image_step, step_fields);
+
 #define T struct oci_image_rootfs
 static const struct field rootfs_fields[] = {
     FIELD(T, "type", F_STR, type),
@@ -76,6 +82,7 @@ static const struct field image_fields[] = {
     FIELD(T, "config", F_PTR, config, .type = &oci_image_config_type, .flags = F_OMIT),
     FIELD(T, "rootfs", F_OBJ, rootfs, .type = &rootfs_type),
     FIELD(T, "history", F_OBJV, history, .type = &history_type, .flags = F_OMIT),
+    FIELD(T, "cleat.build.steps", F_OBJV, steps, .type = &step_type, .flags = F_OMIT),
 };
 const struct json_type oci_image_type = JSON_TYPE("image config", T, image_fields);
 #undef T

@@ -45,6 +45,12 @@ struct oci_image_history {
     bool empty_layer;
 };
 
+/* A step of the build that made an image: the same step elsewhere gives the same layer. */
+struct oci_image_step {
+    char *key;     /* its identity, "sha256:<hex>" */
+    int64_t layer; /* index in rootfs.diff_ids; -1: it changed no file */
+};
+
 struct oci_image {
     char *created, *author, *architecture, *os, *variant, *os_version;
     char *comment, *docker_version, *container; /* Docker's */
@@ -54,6 +60,7 @@ struct oci_image {
         struct strv diff_ids;
     } rootfs;
     VEC_OF(struct oci_image_history *) history;
+    VEC_OF(struct oci_image_step *) steps; /* ours: a cache that travels with the image */
 };
 
 struct oci_descriptor {
