@@ -54,6 +54,7 @@ struct checker {
     struct check_warnings *ret;
     struct scope global, defaults; /* for FROM: with build arguments, and without */
     struct stage_state *stages;    /* as many as the program has */
+    size_t total;                  /* bytes of expanded words */
 };
 
 /** check_warn() - unless the rule is off. Its place is that of the instruction. */
