@@ -191,7 +191,7 @@ static int do_stopsignal(const struct applier *p, struct err *err)
     return 0;
 }
 
-/* A relative one is below the one before. */
+/* A relative one is below the one before; an absolute one stays as it is written. */
 static int do_workdir(const struct applier *p, struct err *err)
 {
     char *dir = NULL;
@@ -200,8 +200,9 @@ static int do_workdir(const struct applier *p, struct err *err)
     if (r < 0)
         return r;
     if (*dir != '/')
-        dir = arena_printf(p->a, "%s/%s", str_or(p->config->working_dir, "/"), dir);
-    p->config->working_dir = path_clean(p->a, dir);
+        dir =
+            path_clean(p->a, arena_printf(p->a, "%s/%s", str_or(p->config->working_dir, ""), dir));
+    p->config->working_dir = dir;
     return 0;
 }
 

@@ -59,6 +59,8 @@ static const struct {
     {"VOLUME [\"/a b\"]", "{\"Volumes\":{\"/a b\":{}}}"},
     {"WORKDIR /x", "{\"WorkingDir\":\"/x\"}"},
     {"WORKDIR x/../y/.", "{\"WorkingDir\":\"/y\"}"},
+    {"WORKDIR /a/../b/", "{\"WorkingDir\":\"/a/../b/\"}"},
+    {"WORKDIR ..", "{\"WorkingDir\":\"/\"}"},
     {"STOPSIGNAL SIGNOT", "invalid signal: SIGNOT"},
     {"STOPSIGNAL SIGINT", "{\"StopSignal\":\"SIGINT\"}"},
     {"ONBUILD RUN x", "{\"OnBuild\":[\"RUN x\"]}"},
