@@ -160,11 +160,25 @@ struct ctr_ports {
     struct publish *v;
     size_t n;
 };
+struct ctr_published {
+    struct ctr_ports host; /* ports of the host */
+    struct ctr_ports own;  /* of routed networks: at the container's address; no host_port */
+};
 int ctr_check_ports(struct engine *e, const struct container_config *config,
                     const struct host_config *host, struct err *err) MUST;
-/** ctr_collect_ports() - what shall be published when it runs, in @a. */
+/** ctr_collect_ports() - what shall be published in @n when it runs, in @a. */
 int ctr_collect_ports(const struct container *c, const struct net *n, struct arena *a,
-                      struct ctr_ports *ret, struct err *err) MUST;
+                      struct ctr_published *ret, struct err *err) MUST;
+/** ctr_publishes() - anything at all? */
+bool ctr_publishes(const struct container *c);
+/** ctr_own_ports() - those that are reached at the end's own address. Return: are there any? */
+bool ctr_own_ports(const struct container *c, const struct ctr_end *end, struct arena *a,
+                   struct ctr_ports *ret);
+/** ctr_open_ports() - these, of all ends; again is nothing. Unlike ports of the host they do not
+ * follow the default route. */
+int ctr_open_ports(struct container *c, struct err *err) MUST;
+/** ctr_shut_ports() - of one end, opened or not. */
+void ctr_shut_ports(const struct container *c, const struct ctr_end *end);
 /** port_proto() - static text for "tcp", "udp", "sctp"; NULL for anything else. */
 const char *port_proto(const char *name);
 

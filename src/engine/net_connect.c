@@ -85,7 +85,7 @@ static void unpublish(struct container *c, struct ctr_end *left)
     ctr_net_unpublish(&gone);
 }
 
-/* Ports follow the default route: when that moved to another network, so do they. */
+/* Ports of the host follow the default route: when that moved to another network, so do they. */
 static int move_ports(struct container *c, struct err *err)
 {
     const struct ctr_end *end = ctr_port_end(c);
@@ -109,6 +109,8 @@ static int settle(struct container *c, struct err *err)
         ctr_dns_view(c, &a, &view);
         dns_client_set(c->net.dns, &view);
     }
+    if (r >= 0)
+        r = ctr_open_ports(c, err);
     if (r >= 0)
         r = move_ports(c, err);
     return r;

@@ -19,7 +19,7 @@ static void attach_all(struct engine *e, const struct net *net)
     for (size_t i = 0; i < n; i++) {
         struct container *c = all[i];
         struct err err = {0};
-        bool hairpin = c->host->port_bindings.n > 0 || c->host->publish_all_ports;
+        bool hairpin = ctr_publishes(c);
         (void)pthread_mutex_lock(&c->ends);
         for (size_t k = 0; k < c->net.nends; k++)
             if (c->net.ends[k].net == net &&

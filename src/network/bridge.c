@@ -248,6 +248,11 @@ static int set_up_link(struct network *n, bool fresh, struct err *err)
     return r < 0 ? r : made;
 }
 
+static enum fw_door door_of(enum gateway_mode mode)
+{
+    return mode == GATEWAY_ROUTED ? FW_ROUTED : mode == GATEWAY_NAT_UNPROTECTED ? FW_WIDE : FW_SHUT;
+}
+
 static int open_bridge(struct network *n, const struct network_conf *c, struct err *err)
 {
     if (*c->opts.bridge)
@@ -259,6 +264,7 @@ static int open_bridge(struct network *n, const struct network_conf *c, struct e
         r = set_up_link(n, c->fresh, err);
     n->fw = (struct fw_net){.bridge = n->link,
                             .subnets = {network_subnet(n, AF_INET), network_subnet(n, AF_INET6)},
+                            .doors = {door_of(n->opts.mode4), door_of(n->opts.mode6)},
                             .masquerade = n->opts.masquerade,
                             .masquerade4 = n->opts.snat4,
                             .icc = n->opts.icc,

@@ -18,7 +18,8 @@
 #include "base/mem.h"
 #include "base/str.h"
 
-/* "4" and "6" are families. Ports: "any" local address or "one" of them. */
+/* "4" and "6" are families. Ports: "any" local address or "one" of them; "open" ones are a
+ * container's own. */
 static const char *const sets[] = {
     "set nets { type ifname; }",
     "set internal { type ifname; }",
@@ -32,6 +33,12 @@ static const char *const sets[] = {
     "map one4 { type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service; }",
     "map any6 { type inet_proto . inet_service : ipv6_addr . inet_service; }",
     "map one6 { type ipv6_addr . inet_proto . inet_service : ipv6_addr . inet_service; }",
+    "set wide4 { type ifname; }",
+    "set wide6 { type ifname; }",
+    "set routed4 { type ifname; }",
+    "set routed6 { type ifname; }",
+    "set open4 { type ipv4_addr . inet_proto . inet_service; }",
+    "set open6 { type ipv6_addr . inet_proto . inet_service; }",
 };
 
 #define RULES_MAX 8
@@ -69,11 +76,17 @@ static const struct {
       "snat ip to ip saddr map @snat4", "ip saddr @masq4 masquerade",
       "ip6 saddr @masq6 masquerade"}},
     /* From outside and from other networks, only what was published gets in, and answers. */
+    {"inward",
+     NULL,
+     {"ct status dnat accept", "ip daddr . meta l4proto . th dport @open4 accept",
+      "ip6 daddr . meta l4proto . th dport @open6 accept",
+      "oifname @routed4 meta l4proto icmp accept", "oifname @routed6 meta l4proto icmpv6 accept",
+      "oifname @wide4 meta nfproto ipv4 iifname != @nets accept",
+      "oifname @wide6 meta nfproto ipv6 iifname != @nets accept", "drop"}},
     {"forward",
      "type filter hook forward priority filter",
      {"iifname . oifname vmap @same", "iifname @internal drop", "oifname @internal drop",
-      "ct state established,related accept", "oifname @nets ct status dnat accept",
-      "oifname @nets drop"}},
+      "ct state established,related accept", "oifname @nets jump inward"}},
 };
 #define SETS (sizeof(sets) / sizeof(sets[0]))
 #define CHAINS (sizeof(chains) / sizeof(chains[0]))
@@ -251,11 +264,20 @@ static void put_value(struct buf *out, const struct json *v, bool names)
         buf_puts(out, v->child->key); /* a verdict; anything else is not ours, and goes */
 }
 
+/* Are the elements of this set names of links, which want quotes? */
+static bool has_links(const char *set)
+{
+    for (size_t i = 0; i < SETS; i++)
+        if (strncmp(sets[i] + 4, set, strlen(set)) == 0 && sets[i][4 + strlen(set)] == ' ')
+            return strstr(sets[i], "{ type ifname") != NULL;
+    return false;
+}
+
 static void read_elements(struct live *l, const struct json *set)
 {
     const char *name = str_or(json_str(set, "name"), "");
     const struct json *elem = json_get(set, "elem");
-    bool names = str_eq(name, "nets") || str_eq(name, "internal") || str_eq(name, "same");
+    bool names = has_links(name);
 
     for (const struct json *e = elem ? elem->child : NULL; e; e = e->next) {
         auto_buf struct buf text = BUF_INIT;
@@ -369,7 +391,7 @@ static void note(struct firewall *f, const char *elements, const char *verb, str
     bool add = strcmp(verb, "add") == 0;
 
     for (size_t i = 0; i < lines.n; i++) {
-        if (!*lines.v[i])
+        if (!*lines.v[i] || (!add && !map_has(f->wanted, lines.v[i]))) /* gone already */
             continue;
         put_command(out, verb, f->table, lines.v[i]);
         if (map_has(f->wanted, lines.v[i]) != add)
@@ -407,8 +429,8 @@ static int change(struct firewall *f, const char *verb, const struct buf *elemen
         return 0;
     (void)pthread_mutex_lock(&f->lock);
     note(f, buf_str(elements), verb, &text, &changed);
-    if (f->synced)
-        r = fw_run(f, buf_str(&text), what, err);
+    if (f->synced && text.len > 0)
+        r = fw_run(f, text.data, what, err);
     if (r < 0 && sync_locked(f, NULL) >= 0) {
         err_clear(err);
         r = 0;
@@ -433,12 +455,16 @@ static void put_net(struct buf *out, const struct fw_net *n)
     for (size_t i = 0; i < 2; i++) {
         struct ip net = ip_network(&n->subnets[i]);
         int v = net.family == AF_INET6 ? 6 : 4;
+        bool masquerade = n->masquerade && !n->internal && n->doors[i] != FW_ROUTED;
         if (!net.family)
             continue;
         buf_printf(out, "local%d %s\n", v, ip_format_cidr(&net, text));
-        if (n->masquerade && !n->internal && v == 4 && n->masquerade4.family)
+        if (n->doors[i] != FW_SHUT)
+            buf_printf(out, "%s%d \"%s\"\n", n->doors[i] == FW_WIDE ? "wide" : "routed", v,
+                       n->bridge);
+        if (masquerade && v == 4 && n->masquerade4.family)
             buf_printf(out, "snat4 %s : %s\n", text, ip_format(&n->masquerade4, addr));
-        else if (n->masquerade && !n->internal)
+        else if (masquerade)
             buf_printf(out, "masq%d %s\n", v, text);
     }
 }
@@ -471,22 +497,45 @@ static void put_port(struct buf *out, const struct fw_port *p)
     buf_printf(out, "%s . %u : %s . %u\n", p->proto, p->host_port, ip_format(&p->to, to), p->port);
 }
 
-static int change_ports(struct firewall *f, const char *verb, const struct fw_port *ports, size_t n,
-                        const char *what, struct err *err)
+static void put_open_port(struct buf *out, const struct fw_port *p)
+{
+    char to[INET6_ADDRSTRLEN];
+
+    buf_printf(out, "open%d %s . %s . %u\n", p->to.family == AF_INET6 ? 6 : 4,
+               ip_format(&p->to, to), p->proto, p->port);
+}
+
+static int change_ports(struct firewall *f, const char *verb,
+                        void (*put)(struct buf *out, const struct fw_port *p),
+                        const struct fw_port *ports, size_t n, const char *what, struct err *err)
 {
     auto_buf struct buf elements = BUF_INIT;
 
     for (size_t i = 0; i < n; i++)
-        put_port(&elements, &ports[i]);
+        put(&elements, &ports[i]);
     return change(f, verb, &elements, false, what, err);
 }
 
 int fw_publish(struct firewall *f, const struct fw_port *ports, size_t n, struct err *err)
 {
-    return change_ports(f, "add", ports, n, "publish ports", err);
+    return change_ports(f, "add", put_port, ports, n, "publish ports", err);
 }
 
 int fw_unpublish(struct firewall *f, const struct fw_port *ports, size_t n, struct err *err)
 {
-    return change_ports(f, "delete", ports, n, "unpublish ports", err);
+    return change_ports(f, "delete", put_port, ports, n, "unpublish ports", err);
+}
+
+int fw_open_ports(struct firewall *f, const struct fw_port *ports, size_t n, struct err *err)
+{
+    auto_buf struct buf elements = BUF_INIT;
+
+    for (size_t i = 0; i < n; i++)
+        put_open_port(&elements, &ports[i]);
+    return all_wanted(f, &elements) ? 0 : change(f, "add", &elements, false, "open ports", err);
+}
+
+int fw_shut_ports(struct firewall *f, const struct fw_port *ports, size_t n, struct err *err)
+{
+    return change_ports(f, "delete", put_open_port, ports, n, "shut ports", err);
 }

@@ -163,6 +163,13 @@ struct ip network_subnet(const struct network *n, int family)
     return (struct ip){0};
 }
 
+enum gateway_mode network_gateway_mode(const struct network *n, int family)
+{
+    bool v6 = family == AF_INET6 && network_subnet(n, AF_INET6).family;
+
+    return v6 ? n->opts.mode6 : n->opts.mode4;
+}
+
 struct ip network_gateway(const struct network *n, const struct ip *ip)
 {
     for (size_t i = 0; i < n->npools; i++)
@@ -332,6 +339,27 @@ int network_publish(struct network *n, const struct endpoint *ep, struct publish
     if (r < 0)
         network_forget_ports(n, ports, np);
     return r;
+}
+
+int network_open_ports(struct network *n, const struct endpoint *ep, const struct publish *ports,
+                       size_t np, struct err *err)
+{
+    size_t count;
+    auto_free struct fw_port *v = fw_ports(ep, ports, np, &count);
+
+    FAIL_POINT("network.ports.open", err);
+    return fw_open_ports(n->host->fw, v, count, err);
+}
+
+void network_shut_ports(struct network *n, const struct endpoint *ep, const struct publish *ports,
+                        size_t np)
+{
+    size_t count;
+    auto_free struct fw_port *v = fw_ports(ep, ports, np, &count);
+    struct err err = {0};
+
+    if (fw_shut_ports(n->host->fw, v, count, &err) < 0)
+        log_warn("%s", err.msg);
 }
 
 void network_unpublish(struct network *n, const struct endpoint *ep, struct publish *ports,

@@ -75,7 +75,9 @@ class Day:
             assert attempt == 1, (path, r, self.failed)
 
     def networks(self):
-        for name, more in (("day-a", {"EnableIPv6": True}), ("day-b", {"Internal": True}),
+        for name, more in (("day-a", {"EnableIPv6": True, "Options": {
+                               "com.docker.network.bridge.gateway_mode_ipv6": "routed"}}),
+                           ("day-b", {"Internal": True}),
                            ("day-m", {"Driver": "macvlan", "Options": {"parent": self.parent}}),
                            ("day-c", {"ConfigOnly": True})):
             self.step("POST", "/networks/create", {"Name": name, **more})
