@@ -81,6 +81,9 @@ struct net **nets_all(struct engine *e, size_t *ret_n);
 /* net_heal.c */
 /** nets_watch() - from here on, what others do to our links and rules is mended. */
 int nets_watch(struct engine *e, struct err *err) MUST;
+/** net_mend() - one network, at once: somebody has found that its link is not there. Waits for who
+ * makes or mends another one; container.ends must not be held. */
+int net_mend(struct engine *e, struct net *n, struct err *err) MUST;
 
 /* net_create.c */
 /** net_open_links() - what the record says, on the host. */

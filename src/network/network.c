@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/rand.h"
+#include "kern/rtnl.h"
 
 /* ---- opening and closing ---- */
 
@@ -138,6 +139,14 @@ static int reopen(struct network *n, struct err *err)
 int network_heal(struct network *n, struct err *err)
 {
     return n->removed ? reopen(n, err) : n->driver->heal(n, err);
+}
+
+bool network_has_link(const struct network *n, int index)
+{
+    char name[IFNAMSIZ];
+    auto_close int nl = rtnl_open(NULL);
+
+    return n->index == index && nl >= 0 && rtnl_link_name(nl, index, name, NULL) >= 0;
 }
 
 int network_attach(struct network *n, const struct endpoint *ep, bool hairpin, struct err *err)

@@ -79,10 +79,12 @@ int network_remove(struct network *n, struct err *err) MUST;
 /** network_heal() - make again what somebody has taken away. Return: 1 the link is a new one, and
  * endpoints want network_attach(); 0 all is there. */
 int network_heal(struct network *n, struct err *err) MUST;
+/** network_has_link() - is @index (of net_link) still its link, and there? */
+bool network_has_link(const struct network *n, int index);
 /** network_attach() - give a running container's end its place on the link back. @hairpin: as when
  * it was made. */
 int network_attach(struct network *n, const struct endpoint *ep, bool hairpin,
-                   struct err *err) MUST;
+                   struct err *err) MUST; /* -ENODEV: its link is not there (yet) */
 
 /** bridge_exists() - is there a link of this name? Return: 1, 0. */
 int bridge_exists(const char *name, struct err *err) MUST;
