@@ -99,7 +99,9 @@ static void heal_all(void *arg)
     if (r < 0)
         log_error("packet filter: %s", err.msg);
     else if (r > 0)
-        log_warn("the packet filter was changed from outside; it is as it was again");
+        log_warn("the packet filter was changed from outside; it is as it was again (table inet %s "
+                 "is the daemon's own: other rules belong in another one)",
+                 net_host_table(e->nets.host));
 }
 
 static void changed(void *arg)

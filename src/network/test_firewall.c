@@ -255,6 +255,25 @@ TEST(harm_is_mended)
     check_mended(f, "nft flush table inet " TABLE, 2);
     check_mended(f, "nft flush chain inet " TABLE " pre; nft delete chain inet " TABLE " pre", 2);
     check_mended(f, "nft add rule inet " TABLE " forward drop", 2);
+    check_mended(f, "nft insert rule inet " TABLE " forward accept", 2);
+    /* As many rules as before, but another one: replaced, and put in another place. */
+    check_mended(f,
+                 "h=$(nft -a list chain inet " TABLE " inward | sed -n 's/drop # handle //p');"
+                 "nft replace rule inet " TABLE " inward handle $h accept",
+                 2);
+    check_mended(f,
+                 "h=$(nft -a list chain inet " TABLE " inward | sed -n 's/drop # handle //p');"
+                 "nft delete rule inet " TABLE " inward handle $h;"
+                 "nft add rule inet " TABLE " inward accept",
+                 2);
+    check_mended(f, "nft add chain inet " TABLE " forward '{ policy drop; }'", 2);
+    check_mended(f, "nft add chain inet " TABLE " more", 2);
+    check_mended(f, "nft add set inet " TABLE " more '{ type mark; }'", 2);
+    check_mended(f, "nft add counter inet " TABLE " more", 2);
+    check_mended(f, "nft add table inet " TABLE " '{ flags dormant; }'", 2);
+    check_mended(f, "nft add element inet " TABLE " wide4 '{ \"eth9\" comment \"mine\" }'", 1);
+    check_mended(f, "nft add element inet " TABLE " masq4 '{ 10.7.0.1-10.7.0.6 }'", 1);
+    check_mended(f, "nft add element inet " TABLE " snat4 '{ 10.7.0.0/24 : 10.9.0.1 }'", 1);
     check_mended(f, "nft flush map inet " TABLE " any4", 1);
     check_mended(f, "nft flush set inet " TABLE " nets", 1);
     check_mended(f, "nft delete element inet " TABLE " masq4 '{ 10.1.0.0/16 }'", 1);
