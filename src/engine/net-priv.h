@@ -207,7 +207,7 @@ int ctr_net_files(struct container *c, struct err *err) MUST;
  */
 int ctr_net_refresh(struct container *c, struct err *err) MUST;
 /** ctr_upstreams() - the name servers behind ours. */
-size_t ctr_upstreams(const struct container *c, struct ip *ret, size_t max);
+size_t ctr_upstreams(const struct container *c, struct dns_server *ret, size_t max);
 
 /* net_inspect.c */
 void ctr_net_settings(struct container *c, struct arena *a, struct network_settings *ret);
