@@ -46,7 +46,7 @@ static const struct {
      * bridge may use that to reach the host's own loopback services. */
     {"guard",
      "type filter hook prerouting priority raw",
-     {"iifname @nets ip daddr 127.0.0.0/8 drop"}},
+     {"ip daddr 127.0.0.0/8 iifname @nets drop"}}, /* the cheap question first: of every packet */
     {"ports",
      NULL,
      {"dnat ip to ip daddr . meta l4proto . th dport map @one4",
