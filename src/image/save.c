@@ -228,8 +228,7 @@ static void put_index(struct image_export *x, struct buf *out)
             struct oci_descriptor *d = arena_new(&x->a, struct oci_descriptor);
             *d = img->manifest;
             d->platform = arena_new(&x->a, struct oci_platform);
-            *d->platform = (struct oci_platform){img->config->architecture, img->config->os,
-                                                 img->config->variant};
+            *d->platform = oci_image_platform(img->config);
             if (img->refs.n) {
                 strmap_set(&x->a, &d->annotations, "io.containerd.image.name", img->refs.v[j]);
                 strmap_set(&x->a, &d->annotations, "org.opencontainers.image.ref.name",

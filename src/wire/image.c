@@ -8,30 +8,6 @@ static const struct field graph_driver_fields[] = {
 const struct json_type graph_driver_type =
     JSON_TYPE("GraphDriver", struct graph_driver, graph_driver_fields);
 
-static const struct field image_platform_fields[] = {
-    FIELD(struct image_platform, "architecture", F_STR, architecture),
-    FIELD(struct image_platform, "os", F_STR, os),
-    FIELD(struct image_platform, "os.version", F_STR, os_version, .flags = F_OMIT),
-    FIELD(struct image_platform, "os.features", F_STRV, os_features, .flags = F_OMIT),
-    FIELD(struct image_platform, "variant", F_STR, variant, .flags = F_OMIT),
-};
-const struct json_type image_platform_type =
-    JSON_TYPE("platform", struct image_platform, image_platform_fields);
-
-static const struct field image_descriptor_fields[] = {
-    FIELD(struct image_descriptor, "mediaType", F_STR, media_type),
-    FIELD(struct image_descriptor, "digest", F_STR, digest),
-    FIELD(struct image_descriptor, "size", F_I64, size_b),
-    FIELD(struct image_descriptor, "urls", F_STRV, urls, .flags = F_OMIT),
-    FIELD(struct image_descriptor, "annotations", F_STRMAP, annotations, .flags = F_OMIT),
-    FIELD(struct image_descriptor, "data", F_STR, data, .flags = F_OMIT),
-    FIELD(struct image_descriptor, "platform", F_PTR, platform, .flags = F_OMIT,
-          .type = &image_platform_type),
-    FIELD(struct image_descriptor, "artifactType", F_STR, artifact_type, .flags = F_OMIT),
-};
-const struct json_type image_descriptor_type =
-    JSON_TYPE("Descriptor", struct image_descriptor, image_descriptor_fields);
-
 static const struct field image_summary_fields[] = {
     FIELD(struct image_summary, "Containers", F_I64, containers),
     FIELD(struct image_summary, "Created", F_I64, created_s),
@@ -39,7 +15,7 @@ static const struct field image_summary_fields[] = {
     FIELD(struct image_summary, "Labels", F_STRMAP, labels),
     FIELD(struct image_summary, "ParentId", F_STR, parent_id),
     FIELD(struct image_summary, "Descriptor", F_PTR, descriptor, .flags = F_OMIT,
-          .type = &image_descriptor_type),
+          .type = &oci_descriptor_type),
     FIELD(struct image_summary, "RepoDigests", F_STRV, repo_digests, .flags = F_EMPTY),
     FIELD(struct image_summary, "RepoTags", F_STRV, repo_tags, .flags = F_EMPTY),
     FIELD(struct image_summary, "SharedSize", F_I64, shared_size_b),
@@ -102,7 +78,7 @@ static const struct json_type image_metadata_type =
         FIELD(struct image_inspect, "RootFS", F_OBJ, rootfs, .type = &image_rootfs_type),          \
         FIELD(struct image_inspect, "Metadata", F_OBJ, metadata, .type = &image_metadata_type),    \
         FIELD(struct image_inspect, "Descriptor", F_PTR, descriptor, .flags = F_OMIT,              \
-              .type = &image_descriptor_type)
+              .type = &oci_descriptor_type)
 
 static const struct field image_inspect_fields[] = {
     IMAGE_INSPECT_FIELDS(

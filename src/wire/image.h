@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "base/str.h"
+#include "distribution/descriptor.h"
 #include "wire/config.h"
 
 /* Name and facts of the layered file system below an image or container. */
@@ -14,30 +15,13 @@ struct graph_driver {
     char *name;
 };
 
-struct image_platform {
-    char *architecture, *os, *os_version;
-    struct strv os_features;
-    char *variant;
-};
-
-/* OCI descriptor as the API shows it. */
-struct image_descriptor {
-    char *media_type, *digest;
-    int64_t size_b;
-    struct strv urls;
-    struct strmap annotations;
-    char *data; /* base64 */
-    struct image_platform *platform;
-    char *artifact_type;
-};
-
 struct image_summary {
     int64_t containers; /* -1: not computed */
     int64_t created_s;  /* seconds since the epoch */
     char *id;
     struct strmap labels; /* null when the image has none */
     char *parent_id;
-    struct image_descriptor *descriptor; /* API 1.48 */
+    struct oci_descriptor *descriptor; /* API 1.48 */
     struct strv repo_digests, repo_tags;
     int64_t shared_size_b; /* -1: not computed */
     int64_t size_b;
@@ -68,7 +52,7 @@ struct image_inspect {
     struct graph_driver graph_driver;
     struct image_rootfs rootfs;
     struct image_metadata metadata;
-    struct image_descriptor *descriptor; /* API 1.48 */
+    struct oci_descriptor *descriptor; /* API 1.48 */
 };
 
 struct image_history_item {
@@ -114,8 +98,6 @@ struct progress_message {
 };
 
 extern const struct json_type graph_driver_type;
-extern const struct json_type image_platform_type;
-extern const struct json_type image_descriptor_type;
 extern const struct json_type image_summary_type;
 extern const struct json_type image_config_type;
 extern const struct json_type image_inspect_type;        /* API 1.50: "Config" is config */
