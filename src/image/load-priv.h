@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/map.h"
+#include "distribution/platform.h"
 #include "image/layer.h"
 #include "image/load.h"
 #include "image/manifest.h"
@@ -38,7 +39,10 @@ struct planned_image {
     const char *config;
     size_t config_len;
     struct strv refs; /* as the archive writes them */
-    /* of an OCI layout with compressed layers, so that a push can send what came; else NULL */
+    struct platform platform;
+    const struct member *index; /* whose name they are, of an OCI layout; or NULL */
+    /* of an OCI layout with compressed layers, so that a push can send what came, or with an index
+     * that names it; else NULL */
     const struct member *manifest;
     struct oci_manifest man;
     struct strv diff_ids; /* of man.layers */

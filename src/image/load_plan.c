@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "distribution/platform.h"
+#include "image/index.h"
 #include "image/load-priv.h"
 #include "image/manifest.h"
 #include "image/remote.h"
@@ -17,7 +19,6 @@
 #define MANIFESTS_MAX 4096 /* an index can name the same one again and again */
 #define ANNOTATION_NAME "io.containerd.image.name"
 #define ANNOTATION_REF "org.opencontainers.image.ref.name"
-#define ANNOTATION_ATTESTATION "vnd.docker.reference.type"
 
 /* ---- members ---- */
 
@@ -101,6 +102,20 @@ static int one_more(struct loader *l, struct err *err)
                         MANIFESTS_MAX);
 }
 
+static struct platform platform_of_config(const struct oci_image *img)
+{
+    const struct oci_platform words = oci_image_platform(img);
+    struct platform p;
+
+    platform_of(&p, &words);
+    return p;
+}
+
+static bool wanted(const struct loader *l, const struct platform *have)
+{
+    return !l->opts || !l->opts->want || platform_serves(l->opts->want, have);
+}
+
 static int decode_config(const struct member *m, struct arena *a, struct oci_image *ret,
                          struct err *err)
 {
@@ -152,8 +167,12 @@ static int plan_archive_image(struct loader *l, const struct archive_image *ai,
         r = find_text(l, ai->config, &config, err);
     if (r >= 0)
         r = decode_config(config, &a, &img, err);
-    if (r >= 0)
-        r = check_count(&img, ai->layers.n, err);
+    if (r < 0)
+        return r;
+    struct platform platform = platform_of_config(&img);
+    if (!wanted(l, &platform))
+        return 0;
+    r = check_count(&img, ai->layers.n, err);
     for (size_t i = 0; r >= 0 && i < ai->layers.n; i++) {
         r = find_layer(l, ai->layers.v[i], &layer, err);
         if (r >= 0)
@@ -161,8 +180,10 @@ static int plan_archive_image(struct loader *l, const struct archive_image *ai,
     }
     if (r < 0)
         return r;
-    arena_push(l->a, *plan) = (struct planned_image){
-        .config = config->text, .config_len = config->len, .refs = ai->repo_tags};
+    arena_push(l->a, *plan) = (struct planned_image){.config = config->text,
+                                                     .config_len = config->len,
+                                                     .refs = ai->repo_tags,
+                                                     .platform = platform};
     return 0;
 }
 
@@ -254,9 +275,10 @@ static bool may_be_pushed(struct loader *l, const struct member *doc, struct oci
     return true;
 }
 
-/* @doc: the bytes of @man */
+/* @doc: the bytes of @man; @index: that it is of, or NULL */
 static int plan_manifest(struct loader *l, const struct member *doc, const struct oci_manifest *man,
-                         const char *ref, struct load_plan *plan, struct err *err)
+                         const char *ref, const struct member *index, struct load_plan *plan,
+                         struct err *err)
 {
     auto_arena struct arena a = ARENA_INIT;
     struct oci_image img = {0};
@@ -268,14 +290,19 @@ static int plan_manifest(struct loader *l, const struct member *doc, const struc
     r = find_blob(l, man->config, &config, err);
     if (r >= 0)
         r = decode_config(config, &a, &img, err);
-    if (r >= 0)
-        r = check_count(&img, man->layers.n, err);
+    if (r < 0)
+        return r;
+    struct platform platform = platform_of_config(&img);
+    if (!wanted(l, &platform))
+        return 0;
+    r = check_count(&img, man->layers.n, err);
     for (size_t i = 0; r >= 0 && i < man->layers.n; i++)
         r = check_blob_layer(l, &img, i, man->layers.v[i], err);
     if (r < 0)
         return r;
-    struct planned_image p = {.config = config->text, .config_len = config->len};
-    if (any_compressed(man, &img) && may_be_pushed(l, doc, &p.man)) {
+    struct planned_image p = {
+        .config = config->text, .config_len = config->len, .platform = platform, .index = index};
+    if ((index || any_compressed(man, &img)) && may_be_pushed(l, doc, &p.man)) {
         p.manifest = doc;
         p.diff_ids = strv_clone(l->a, &img.rootfs.diff_ids);
     }
@@ -287,14 +314,19 @@ static int plan_manifest(struct loader *l, const struct member *doc, const struc
 
 static bool is_attestation(const struct oci_descriptor *d)
 {
-    return strmap_get(&d->annotations, ANNOTATION_ATTESTATION) ||
+    return strmap_get(&d->annotations, ANNOTATION_REFERENCE_TYPE) ||
            (d->platform && str_eq(d->platform->os, "unknown"));
 }
 
-static bool fits_host(const struct oci_descriptor *d)
+/* What a descriptor says of its platform may be nothing; then its config will tell. */
+static bool says_other_than(const struct oci_descriptor *d, const struct platform *want)
 {
-    return !d->platform || ((str_empty(d->platform->os) || str_eq(d->platform->os, "linux")) &&
-                            str_eq(d->platform->architecture, host_architecture()));
+    struct platform have;
+
+    if (!d->platform)
+        return false;
+    platform_of(&have, d->platform);
+    return !platform_serves(want, &have);
 }
 
 /* A full name, or nothing: "latest" alone names no image. */
@@ -308,11 +340,45 @@ static const char *name_of(const struct oci_descriptor *d)
     return ref && strpbrk(ref, ":/") ? ref : NULL;
 }
 
-static int plan_index(struct loader *l, const struct oci_manifest *index, const char *ref,
-                      int depth, struct load_plan *plan, struct err *err);
+static bool has_blob(struct loader *l, const struct oci_descriptor *d)
+{
+    char name[128];
+    const struct member *m = NULL;
 
-static int plan_descriptor(struct loader *l, const struct oci_descriptor *d, const char *ref,
-                           int depth, struct load_plan *plan, struct err *err)
+    return blob_name(d, name, NULL) >= 0 && find(l, name, &m, NULL) >= 0;
+}
+
+/* Is all that a manifest names in the archive? An index may name images that are not. */
+static bool is_whole(struct loader *l, const struct oci_descriptor *d)
+{
+    auto_arena struct arena a = ARENA_INIT;
+    struct oci_manifest man = {0};
+    const struct member *m = NULL;
+
+    if (find_blob(l, d, &m, NULL) < 0 ||
+        json_decode(&oci_manifest_type, m->text, m->len, &a, &man, 0, NULL) < 0)
+        return false;
+    if (man.manifests.v)
+        return true; /* its own images will tell */
+    bool whole = man.config && has_blob(l, man.config);
+    for (size_t i = 0; whole && i < man.layers.n; i++)
+        whole = has_blob(l, man.layers.v[i]);
+    return whole;
+}
+
+/* An index, the archive's own or one of its blobs. */
+struct level {
+    const struct oci_manifest *index;
+    const struct member *text; /* NULL: the archive's own, which is no blob */
+    const char *ref;           /* name of its images, or NULL */
+    int depth;
+};
+
+static int plan_index(struct loader *l, const struct level *at, struct load_plan *plan,
+                      struct err *err);
+
+static int plan_descriptor(struct loader *l, const struct level *at, const struct oci_descriptor *d,
+                           struct load_plan *plan, struct err *err)
 {
     struct oci_manifest man = {0};
     const struct member *m = NULL;
@@ -325,31 +391,65 @@ static int plan_descriptor(struct loader *l, const struct oci_descriptor *d, con
         r = json_decode(&oci_manifest_type, m->text, m->len, l->a, &man, 0, err);
     if (r < 0)
         return err_wrap(err, r, "invalid manifest");
-    ref = name ? name : ref;
-    if (man.manifests.v)
-        return plan_index(l, &man, ref, depth + 1, plan, err);
-    return plan_manifest(l, m, &man, ref, plan, err);
+    const char *ref = name ? name : at->ref;
+    if (!man.manifests.v)
+        return plan_manifest(l, m, &man, ref, at->text, plan, err);
+    /* Of nested ones the outermost is what the name means. */
+    struct level inner = {&man, at->text ? at->text : m, ref, at->depth + 1};
+    return plan_index(l, &inner, plan, err);
 }
 
-/* Of the platforms of one image the host's is taken; if there is none, all are. */
-static int plan_index(struct loader *l, const struct oci_manifest *index, const char *ref,
-                      int depth, struct load_plan *plan, struct err *err)
+/* May it be passed over? The image for this host, or the wanted one, must be whole. */
+static bool passed_over(struct loader *l, const struct oci_descriptor *d)
 {
-    bool any = false;
+    const struct platform *want = l->opts ? l->opts->want : NULL;
+    struct platform host;
 
-    if (depth > INDEX_DEPTH)
+    if (is_attestation(d))
+        return true;
+    if (want)
+        return says_other_than(d, want);
+    platform_of(&host, NULL);
+    return says_other_than(d, &host) &&
+           (!str_eq(str_or(d->platform->os, "linux"), "linux") || !is_whole(l, d));
+}
+
+static int plan_index(struct loader *l, const struct level *at, struct load_plan *plan,
+                      struct err *err)
+{
+    const struct oci_descriptor *passed = NULL;
+    size_t before = plan->n;
+    int r = 0;
+
+    if (at->depth > INDEX_DEPTH)
         return err_as(err, ERR_INVALID, EBADMSG, "invalid index: nested too deep");
-    for (size_t i = 0; i < index->manifests.n; i++)
-        any |= !is_attestation(index->manifests.v[i]) && fits_host(index->manifests.v[i]);
-    for (size_t i = 0; i < index->manifests.n; i++) {
-        const struct oci_descriptor *d = index->manifests.v[i];
-        if (is_attestation(d) || (any && !fits_host(d)))
-            continue;
-        int r = plan_descriptor(l, d, ref, depth, plan, err);
-        if (r < 0)
-            return r;
+    for (size_t i = 0; r >= 0 && i < at->index->manifests.n; i++) {
+        const struct oci_descriptor *d = at->index->manifests.v[i];
+        if (!passed_over(l, d))
+            r = plan_descriptor(l, at, d, plan, err);
+        else if (!is_attestation(d))
+            passed = d;
     }
-    return 0;
+    if (r >= 0 && passed && plan->n == before && !(l->opts && l->opts->want))
+        r = plan_descriptor(l, at, passed, plan, err); /* says what is missing */
+    return r;
+}
+
+/* One name of several platforms goes to that which serves this host best. */
+static void settle_names(struct load_plan *plan)
+{
+    struct platform host;
+
+    platform_of(&host, NULL);
+    for (size_t i = 0; i < plan->n; i++) {
+        struct planned_image *p = &plan->v[i];
+        for (size_t k = 0; k < plan->n && p->refs.n; k++) {
+            const struct planned_image *o = &plan->v[k];
+            if (o->refs.n && str_eq(p->refs.v[0], o->refs.v[0]) &&
+                platform_score(&host, &o->platform) > platform_score(&host, &p->platform))
+                p->refs.n = 0;
+        }
+    }
 }
 
 static int plan_layout(struct loader *l, const struct member *index, struct load_plan *plan,
@@ -360,10 +460,47 @@ static int plan_layout(struct loader *l, const struct member *index, struct load
 
     if (r < 0)
         return err_wrap(err, r, "invalid index");
-    r = plan_index(l, &top, NULL, 0, plan, err);
-    if (r >= 0 && plan->n == 0)
+    r = plan_index(l, &(struct level){.index = &top}, plan, err);
+    if (r >= 0)
+        settle_names(plan);
+    if (r >= 0 && plan->n == 0 && !(l->opts && l->opts->want))
         r = err_as(err, ERR_INVALID, EBADMSG, "invalid index: no images");
     return r;
+}
+
+static bool same_config(const struct planned_image *a, const struct planned_image *b)
+{
+    return a->config_len == b->config_len && memcmp(a->config, b->config, a->config_len) == 0;
+}
+
+/* Takes over what the layout knows about images of manifest.json. */
+static void add_origin(struct load_plan *plan, size_t n, const struct planned_image *o)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct planned_image *p = &plan->v[i];
+        if (p->manifest || !same_config(p, o))
+            continue;
+        p->manifest = o->manifest;
+        p->man = o->man;
+        p->diff_ids = o->diff_ids;
+        p->index = o->index;
+    }
+}
+
+/* manifest.json knows no platforms: those of an image beside it are in its index. */
+static void add_sibling(struct loader *l, struct load_plan *plan, size_t n,
+                        const struct planned_image *o)
+{
+    bool known = false, related = false;
+
+    for (size_t i = 0; i < n; i++) {
+        known |= same_config(&plan->v[i], o);
+        related |= o->index && plan->v[i].index == o->index;
+    }
+    if (known || !related)
+        return;
+    arena_push(l->a, *plan) = *o;
+    plan->v[plan->n - 1].refs = (struct strv){0};
 }
 
 /* An archive that is an OCI layout, too, says there by which manifest its images came.
@@ -372,18 +509,28 @@ static void add_origins(struct loader *l, struct load_plan *plan)
 {
     const struct member *m = NULL;
     struct load_plan other = {0};
+    size_t n = plan->n;
 
     if (find_text(l, "index.json", &m, NULL) < 0 || plan_layout(l, m, &other, NULL) < 0)
         return;
-    for (size_t i = 0; i < plan->n; i++)
-        for (size_t k = 0; k < other.n && !plan->v[i].manifest; k++) {
-            struct planned_image *p = &plan->v[i], *o = &other.v[k];
-            if (p->config_len != o->config_len || memcmp(p->config, o->config, p->config_len) != 0)
-                continue;
-            p->manifest = o->manifest;
-            p->man = o->man;
-            p->diff_ids = o->diff_ids;
-        }
+    if (n == 0) { /* manifest.json has another platform than the wanted one */
+        *plan = other;
+        return;
+    }
+    for (size_t i = 0; i < other.n; i++)
+        add_origin(plan, n, &other.v[i]);
+    for (size_t i = 0; i < other.n; i++)
+        add_sibling(l, plan, n, &other.v[i]);
+}
+
+static int check_any(const struct loader *l, const struct load_plan *plan, struct err *err)
+{
+    char text[PLATFORM_TEXT];
+
+    if (plan->n > 0 || !l->opts || !l->opts->want)
+        return 0;
+    return err_not_found(err, "requested platform (%s) not found in the archive",
+                         platform_text(l->opts->want, text));
 }
 
 int load_plan(struct loader *l, struct load_plan *ret, struct err *err)
@@ -403,6 +550,8 @@ int load_plan(struct loader *l, struct load_plan *ret, struct err *err)
         if (r >= 0)
             r = plan_layout(l, m, &plan, err);
     }
+    if (r >= 0)
+        r = check_any(l, &plan, err);
     if (r >= 0)
         *ret = plan;
     return r;

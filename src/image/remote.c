@@ -12,7 +12,7 @@ static bool is_index_type(const char *t)
     return strcmp(t, MEDIA_OCI_INDEX) == 0 || strcmp(t, MEDIA_DOCKER_LIST) == 0;
 }
 
-static bool is_manifest_type(const char *t)
+bool remote_is_manifest(const char *t)
 {
     return strcmp(t, MEDIA_OCI_MANIFEST) == 0 || strcmp(t, MEDIA_DOCKER_MANIFEST) == 0;
 }
@@ -56,7 +56,7 @@ static int check_descriptor(const struct oci_descriptor *d, struct err *err)
 static int settle_type(struct remote_manifest *m, struct err *err)
 {
     const char *said = m->doc.media_type, *own = str_or(m->man.media_type, "");
-    bool typed = is_index_type(said) || is_manifest_type(said);
+    bool typed = is_index_type(said) || remote_is_manifest(said);
 
     if (m->man.manifests.v && (m->man.layers.v || m->man.config))
         return err_invalid(err, "invalid manifest: it is a manifest and an index at once");
@@ -68,7 +68,7 @@ static int settle_type(struct remote_manifest *m, struct err *err)
                         : m->man.manifests.v ? MEDIA_OCI_INDEX
                                              : MEDIA_OCI_MANIFEST;
     m->index = is_index_type(m->doc.media_type);
-    if (!m->index && !is_manifest_type(m->doc.media_type))
+    if (!m->index && !remote_is_manifest(m->doc.media_type))
         return err_as(err, ERR_INVALID, ENOTSUP, "unsupported manifest media type \"%.100s\"",
                       m->doc.media_type);
     if (m->index ? !m->man.manifests.v : m->man.manifests.v != NULL)
@@ -147,10 +147,10 @@ const struct oci_descriptor *remote_choose(const struct remote_manifest *index,
     for (size_t i = 0; i < index->man.manifests.n; i++) {
         const struct oci_descriptor *d = index->man.manifests.v[i];
         struct platform have;
-        if (!is_manifest_type(d->media_type) && !is_index_type(d->media_type))
+        if (!remote_is_manifest(d->media_type) && !is_index_type(d->media_type))
             continue;
         if (d->platform)
-            platform_set(&have, d->platform->os, d->platform->architecture, d->platform->variant);
+            platform_of(&have, d->platform);
         int score = d->platform ? platform_score(want, &have) : 1;
         if (score > most) {
             most = score;

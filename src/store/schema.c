@@ -73,5 +73,13 @@ static const char kept_blobs[] =
  * book of them could only be wrong. */
 static const char no_addresses[] = "DROP TABLE address;";
 
-const char *const schema_steps[] = {objects, images, layer_blobs, kept_blobs, no_addresses};
+/* A name can mean an index, of whose images one or some are here: its document is kept with it. */
+static const char indexes[] = "ALTER TABLE tag ADD COLUMN idx TEXT;"
+                              "ALTER TABLE repo_digest ADD COLUMN idx TEXT;"
+                              "CREATE INDEX image_manifest ON image (manifest);"
+                              "CREATE INDEX tag_manifest ON tag (manifest);"
+                              "CREATE INDEX repo_digest_manifest ON repo_digest (manifest);";
+
+const char *const schema_steps[] = {objects,    images,       layer_blobs,
+                                    kept_blobs, no_addresses, indexes};
 const int schema_steps_n = sizeof(schema_steps) / sizeof(schema_steps[0]);

@@ -142,6 +142,25 @@ TEST(version_3_is_migrated_and_its_networks_stay)
     remove_scratch(path);
 }
 
+TEST(version_5_is_migrated_and_its_names_mean_no_index)
+{
+    static const char rows[] = "INSERT INTO image VALUES ('sha256:i', 'm', NULL, 1, 2, 3, 0);"
+                               "INSERT INTO tag VALUES ('x:1', 'sha256:i', 'm');"
+                               "INSERT INTO repo_digest VALUES ('x@sha256:m', 'sha256:i', 'm');";
+    struct err e = {0};
+    char path[64];
+
+    write_fixture(scratch_file(path), 5, rows);
+    struct db *db = open_db(path);
+    CHECK_OK(db_begin(db, &e));
+    CHECK_INT(db_run(db, "UPDATE tag SET idx = 'i' WHERE idx IS NULL AND manifest = 'm'", NULL, &e),
+              1);
+    CHECK_INT(db_run(db, "UPDATE repo_digest SET idx = 'i' WHERE idx IS NULL", NULL, &e), 1);
+    db_rollback(db);
+    db_close(db);
+    remove_scratch(path);
+}
+
 TEST(version_of_the_future_is_refused)
 {
     struct err e = {0};

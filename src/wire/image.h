@@ -15,13 +15,39 @@ struct graph_driver {
     char *name;
 };
 
+/* One manifest of what an image's name means (API 1.47). */
+struct manifest_summary {
+    char *id; /* digest of the manifest */
+    struct oci_descriptor *descriptor;
+    bool available; /* all of it is here */
+    struct image_manifest_size {
+        int64_t content_b, total_b; /* documents and compressed layers here; those and the files */
+    } size;
+    char *kind;                            /* "image", "attestation", "unknown" */
+    struct image_manifest_image *image;    /* of kind "image", else NULL */
+    struct image_attestation *attestation; /* of kind "attestation", else NULL */
+};
+
+struct image_manifest_image {
+    struct oci_platform *platform;
+    struct strv containers; /* ids */
+    struct image_unpacked_size {
+        int64_t unpacked_b;
+    } size;
+};
+
+struct image_attestation {
+    char *subject; /* digest of the manifest that it is about */
+};
+
 struct image_summary {
     int64_t containers; /* -1: not computed */
     int64_t created_s;  /* seconds since the epoch */
     char *id;
     struct strmap labels; /* null when the image has none */
     char *parent_id;
-    struct oci_descriptor *descriptor; /* API 1.48 */
+    struct oci_descriptor *descriptor;           /* API 1.48; only with the manifests */
+    VEC_OF(struct manifest_summary *) manifests; /* API 1.47, when asked for */
     struct strv repo_digests, repo_tags;
     int64_t shared_size_b; /* -1: not computed */
     int64_t size_b;
@@ -52,7 +78,8 @@ struct image_inspect {
     struct graph_driver graph_driver;
     struct image_rootfs rootfs;
     struct image_metadata metadata;
-    struct oci_descriptor *descriptor; /* API 1.48 */
+    struct oci_descriptor *descriptor;           /* API 1.48 */
+    VEC_OF(struct manifest_summary *) manifests; /* API 1.48, when asked for */
 };
 
 struct image_history_item {
@@ -98,6 +125,7 @@ struct progress_message {
 };
 
 extern const struct json_type graph_driver_type;
+extern const struct json_type manifest_summary_type;
 extern const struct json_type image_summary_type;
 extern const struct json_type image_config_type;
 extern const struct json_type image_inspect_type;        /* API 1.50: "Config" is config */
