@@ -4,7 +4,8 @@
  *
  * Where compressed blobs are kept, their bytes go into a file on their way. Such a file that an
  * earlier attempt has left is read first, through the same digests, and only the rest is fetched. A
- * layer that is here without the blob by which it comes is fetched, but not unpacked again.
+ * layer that is here without the blob by which it comes is fetched, but not unpacked again; unless
+ * a push made that blob of it, and would make it again.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -240,13 +241,15 @@ static int note_place(struct layer_job *j, struct err *err)
     return layer_blob_set(j->p->s, &row, j->p->o->ref->name, 0, err);
 }
 
+/* Could a push send the very bytes, kept or made of the layer? */
 static bool have_blob(struct layer_job *j)
 {
     auto_arena struct arena a = ARENA_INIT;
     struct layer_blob row;
 
-    return layer_blob_get(j->p->s, j->d->digest, &a, &row, NULL) >= 0 && row.kept &&
-           strcmp(row.diff_id, j->diff_id) == 0 && blob_exists(j->p->s, j->d->digest);
+    return layer_blob_get(j->p->s, j->d->digest, &a, &row, NULL) >= 0 &&
+           strcmp(row.diff_id, j->diff_id) == 0 &&
+           (row.made || (row.kept && blob_exists(j->p->s, j->d->digest)));
 }
 
 /* Known here: then it is held, and nothing is fetched. */

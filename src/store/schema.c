@@ -80,6 +80,11 @@ static const char indexes[] = "ALTER TABLE tag ADD COLUMN idx TEXT;"
                               "CREATE INDEX tag_manifest ON tag (manifest);"
                               "CREATE INDEX repo_digest_manifest ON repo_digest (manifest);";
 
-const char *const schema_steps[] = {objects,    images,       layer_blobs,
-                                    kept_blobs, no_addresses, indexes};
+/* Blobs that a push made of a layer: it would make the same again, so that nobody needs the file.
+ */
+static const char made_blobs[] =
+    "ALTER TABLE layer_blob ADD COLUMN made INTEGER NOT NULL DEFAULT 0;";
+
+const char *const schema_steps[] = {objects,      images,  layer_blobs, kept_blobs,
+                                    no_addresses, indexes, made_blobs};
 const int schema_steps_n = sizeof(schema_steps) / sizeof(schema_steps[0]);
