@@ -116,18 +116,15 @@ static void put_values(const struct tree *t, const char *style, const char *id, 
 
 /* ---- images ---- */
 
-/* An index is anybody's text: nothing of it may steer the terminal. */
 static char *platform_text(struct arena *a, const struct oci_platform *p)
 {
     bool variant = p && !str_empty(p->variant);
-    char *text = p ? arena_printf(a, "%s/%s%s%s", str_or(p->os, "unknown"),
-                                  str_or(p->architecture, "unknown"), variant ? "/" : "",
-                                  variant ? p->variant : "")
-                   : arena_strdup(a, "unknown");
 
-    for (char *c = text; *c; c++)
-        *c = *c > ' ' && *c < 0x7f ? *c : '?';
-    return text;
+    if (!p)
+        return arena_strdup(a, "unknown");
+    return cell_printable(a, arena_printf(a, "%s/%s%s%s", str_or(p->os, "unknown"),
+                                          str_or(p->architecture, "unknown"), variant ? "/" : "",
+                                          variant ? p->variant : ""));
 }
 
 static bool is_image(const struct manifest_summary *m)

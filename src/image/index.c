@@ -108,7 +108,7 @@ bool index_entry_is_image(const struct index_entry *e)
     if (!e->d)
         return true;
     return !strmap_get(&e->d->annotations, ANNOTATION_REFERENCE_TYPE) &&
-           remote_is_manifest(e->d->media_type) &&
+           remote_is_manifest(e->d->media_type) && str_empty(e->d->artifact_type) &&
            !(e->platform && str_eq(e->platform->os, "unknown"));
 }
 

@@ -85,6 +85,7 @@ const struct json_type oci_image_type = JSON_TYPE("image config", T, image_field
 static const struct field manifest_fields[] = {
     FIELD(T, "schemaVersion", F_I64, schema_version, .flags = F_REQUIRED),
     FIELD(T, "mediaType", F_STR, media_type, .flags = F_OMIT),
+    FIELD(T, "artifactType", F_STR, artifact_type, .flags = F_OMIT),
     FIELD(T, "config", F_PTR, config, .type = &oci_descriptor_type, .flags = F_OMIT),
     FIELD(T, "layers", F_OBJV, layers, .type = &oci_descriptor_type, .flags = F_OMIT),
     FIELD(T, "manifests", F_OBJV, manifests, .type = &oci_descriptor_type, .flags = F_OMIT),

@@ -60,7 +60,7 @@ struct oci_image {
 
 struct oci_manifest {
     int64_t schema_version;
-    char *media_type;
+    char *media_type, *artifact_type;
     struct oci_descriptor *config;
     VEC_OF(struct oci_descriptor *) layers;
     VEC_OF(struct oci_descriptor *) manifests; /* of an index; one type reads both */

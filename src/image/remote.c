@@ -77,6 +77,17 @@ static int settle_type(struct remote_manifest *m, struct err *err)
     return 0;
 }
 
+/* An artifact says of what type it is itself, or by its config, or (signatures of cosign, which
+ * have an image's config) by its layers. */
+static int no_image(const struct oci_manifest *man, const char *what, const char *type,
+                    struct err *err)
+{
+    return err_as(err, ERR_INVALID, ENOTSUP,
+                  "unsupported %s %.100s: this is an artifact of type %.100s, no image of a "
+                  "container",
+                  what, type, str_or(man->artifact_type, type));
+}
+
 static int check_image(const struct oci_manifest *man, struct err *err)
 {
     if (!man->config)
@@ -85,9 +96,7 @@ static int check_image(const struct oci_manifest *man, struct err *err)
     if (r < 0)
         return r;
     if (!is_image_config(man->config->media_type))
-        return err_as(err, ERR_INVALID, ENOTSUP,
-                      "unsupported media type %.100s: this is no image of a container",
-                      man->config->media_type);
+        return no_image(man, "media type", man->config->media_type, err);
     if (man->config->size > REMOTE_CONFIG_MAX)
         return err_as(err, ERR_INVALID, E2BIG, "invalid manifest: the config has %lld bytes",
                       (long long)man->config->size);
@@ -100,8 +109,7 @@ static int check_image(const struct oci_manifest *man, struct err *err)
         if (r < 0)
             return r;
         if (!is_layer_type(d->media_type))
-            return err_as(err, ERR_INVALID, ENOTSUP, "unsupported layer media type %.100s",
-                          d->media_type);
+            return no_image(man, "layer media type", d->media_type, err);
     }
     return 0;
 }
@@ -149,6 +157,8 @@ const struct oci_descriptor *remote_choose(const struct remote_manifest *index,
         struct platform have;
         if (!remote_is_manifest(d->media_type) && !is_index_type(d->media_type))
             continue;
+        if (!str_empty(d->artifact_type) && !is_image_config(d->artifact_type))
+            continue; /* a signature in the image's index */
         if (d->platform)
             platform_of(&have, d->platform);
         int score = d->platform ? platform_score(want, &have) : 1;

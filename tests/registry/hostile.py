@@ -4,6 +4,7 @@ import re
 import socket
 import struct
 import threading
+import urllib.parse
 
 import images
 import registry
@@ -17,6 +18,7 @@ class FakeRegistry(secure.Server):
 
     def __init__(self, fault=None, ranges=True, **kw):
         self.blobs, self.manifests, self.uploads = {}, {}, {}
+        self.referrers, self.page = None, 100  # {digest: [descriptors]}; None: no such API
         self.fault, self.ranges = fault or (lambda req: False), ranges
         self.lock, self.begun = threading.Lock(), 0
         super().__init__(self.serve, **kw)
@@ -48,6 +50,7 @@ class FakeRegistry(secure.Server):
         path = req.path.split("?")[0]
         for pattern, handle in ((r"/v2/$", self.get_base),
                                 (r"/v2/(.+)/manifests/([^/]+)$", self.do_manifest),
+                                (r"/v2/(.+)/referrers/([^/]+)$", self.get_referrers),
                                 (r"/v2/(.+)/blobs/uploads/$", self.begin),
                                 (r"/v2/(.+)/blobs/uploads/(\w+)$", self.do_upload),
                                 (r"/v2/(.+)/blobs/([^/]+)$", self.get_blob)):
@@ -68,6 +71,21 @@ class FakeRegistry(secure.Server):
                                                "message": "manifest unknown"}]})
         kind, doc = self.manifests[repo, ref]
         return req.reply(200, doc, Content_Type=kind, Docker_Content_Digest=sha(doc))
+
+    def get_referrers(self, req, repo, digest):
+        if self.referrers is None:
+            return req.reply(404, b"404 page not found\n", Content_Type="text/plain")
+        query = urllib.parse.parse_qs(req.path.partition("?")[2])
+        kind, at = query.get("artifactType", [None])[0], int(query.get("at", ["0"])[0])
+        found = [d for d in self.referrers.get(digest, [])
+                 if kind is None or d.get("artifactType") == kind]
+        more = {}
+        if at + self.page < len(found):
+            more["Link"] = '</v2/%s/referrers/%s?at=%d%s>; rel="next"' % (
+                repo, digest, at + self.page, "&artifactType=" + urllib.parse.quote(kind) if kind else "")
+        return req.reply(200, {"schemaVersion": 2, "mediaType": registry.OCI + "index.v1+json",
+                               "manifests": found[at:at + self.page]},
+                         Content_Type=registry.OCI + "index.v1+json", **more)
 
     def get_blob(self, req, repo, digest):
         del repo
