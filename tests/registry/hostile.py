@@ -4,6 +4,7 @@ import re
 import socket
 import struct
 import threading
+import time
 import urllib.parse
 
 import images
@@ -18,6 +19,7 @@ class FakeRegistry(secure.Server):
 
     def __init__(self, fault=None, ranges=True, **kw):
         self.blobs, self.manifests, self.uploads = {}, {}, {}
+        self.rate = 0  # bytes a second; 0: as fast as it goes
         self.referrers, self.page = None, 100  # {digest: [descriptors]}; None: no such API
         self.fault, self.ranges = fault or (lambda req: False), ranges
         self.lock, self.begun = threading.Lock(), 0
@@ -95,19 +97,34 @@ class FakeRegistry(secure.Server):
 
     def send_blob(self, req, data, upto=None, total=None):
         """@upto: hang up behind so many bytes of the whole; @total: what Content-Length claims"""
-        start = 0
-        asked = re.match(r"bytes=(\d+)-$", req.headers.get("Range", ""))
+        start, end = 0, len(data)
+        asked = re.match(r"bytes=(\d+)-(\d*)$", req.headers.get("Range", ""))
         if asked and self.ranges:
-            start = int(asked[1])
-        req.send_response(206 if start else 200)
-        if start:
-            req.send_header("Content-Range", "bytes %d-%d/%d" % (start, len(data) - 1, len(data)))
-        req.send_header("Content-Length", str((total or len(data)) - start))
+            start, end = int(asked[1]), int(asked[2] or end - 1) + 1
+        req.send_response(206 if asked and self.ranges else 200)
+        if self.ranges:
+            req.send_header("Accept-Ranges", "bytes")
+        if asked and self.ranges:
+            req.send_header("Content-Range", "bytes %d-%d/%d" % (start, end - 1, len(data)))
+        length = end if end < len(data) else total or end
+        req.send_header("Content-Length", str(length - start))
         req.end_headers()
         if req.command != "HEAD":
-            req.wfile.write(data[start:upto])
+            self.send_slowly(req, data[start:end if upto is None else min(end, upto)])
         if upto is not None and upto < len(data):
             req.close_connection = True
+
+    def send_slowly(self, req, data):
+        """At @rate bytes a second for each connection, as registries behind long ways do."""
+        if not self.rate:
+            return req.wfile.write(data)
+        began, step = time.monotonic(), max(self.rate // 50, 1)
+        for at in range(0, len(data), step):
+            req.wfile.write(data[at:at + step])
+            ahead = began + at / self.rate - time.monotonic()
+            if ahead > 0:
+                time.sleep(ahead)  # this is the rate: nothing is waited for
+        return None
 
     def begin(self, req, repo):
         with self.lock:
