@@ -248,7 +248,7 @@ void dist_blob_allow_ahead(struct dist_blob *b, int fd)
 
 bool dist_blob_was_ahead(const struct dist_blob *b)
 {
-    return b->was_ahead;
+    return b && b->was_ahead;
 }
 
 /* ---- reading ---- */

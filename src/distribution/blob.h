@@ -54,7 +54,7 @@ void dist_blob_allow_ahead(struct dist_blob *b, int fd);
 #define DIST_AHEAD_MIN (32u << 20) /* bytes that must be left to make that worth while */
 /** dist_blob_was_ahead() - ranges came into it: if it is not what it should be, one stream may be.
  */
-bool dist_blob_was_ahead(const struct dist_blob *b);
+bool dist_blob_was_ahead(const struct dist_blob *b); /* NULL, never opened: false */
 /** dist_blob_done() - its end was reached and proven. */
 bool dist_blob_done(const struct dist_blob *b);
 /** dist_blob_resumed() - how often it had to go on. */
