@@ -49,6 +49,23 @@ int write_full(int fd, const void *p, size_t n)
     return 0;
 }
 
+int pwrite_full(int fd, const void *p, size_t n, off_t off)
+{
+    const char *from = p;
+
+    while (n > 0) {
+        ssize_t put = pwrite(fd, from, n, off);
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put < 0)
+            return -errno;
+        from += put;
+        off += put;
+        n -= (size_t)put;
+    }
+    return 0;
+}
+
 int read_fd(int fd, size_t limit, struct buf *out, struct err *err)
 {
     size_t total = 0;

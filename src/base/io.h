@@ -11,6 +11,8 @@
 int read_full(int fd, void *p, size_t n) MUST;
 /** write_full() - write all @n bytes (blocking fd). MSG_NOSIGNAL is not implied: ignore SIGPIPE. */
 int write_full(int fd, const void *p, size_t n) MUST;
+/** pwrite_full() - the same at @off of a file. */
+int pwrite_full(int fd, const void *p, size_t n, off_t off) MUST;
 
 /**
  * read_fd() - read to the end of the file

@@ -5,7 +5,7 @@
 #include "build/check.h"
 #include "build/instruction.h"
 #include "build/scope.h"
-#include "image/platform.h"
+#include "distribution/platform.h"
 #include "image/store.h"
 #include "store/layers.h"
 

@@ -131,8 +131,8 @@ static int run_load(struct cli *cli, void *opts, const struct strv *args, struct
         return r;
     char *t = cli_target(cli, "/images/load", NULL, NULL);
     t = cli_query(cli, t, "quiet", o->quiet || !isatty(1) ? "1" : "0");
-    if (!str_empty(o->platform))
-        t = cli_query(cli, t, "platform", o->platform);
+    if ((r = cli_query_platform(cli, t, "platform", o->platform, &t, err)) < 0)
+        return r;
     return upload(cli, t, fd, "application/x-tar", false, err);
 }
 
@@ -147,8 +147,8 @@ static int run_save(struct cli *cli, void *opts, const struct strv *args, struct
                            : cli_target(cli, "/images/get", NULL, NULL);
     for (size_t i = 0; args->n > 1 && i < args->n; i++)
         t = cli_query(cli, t, "names", args->v[i]);
-    if (!str_empty(o->platform))
-        t = cli_query(cli, t, "platform", o->platform);
+    if ((r = cli_query_platform(cli, t, "platform", o->platform, &t, err)) < 0)
+        return r;
     return download_to(cli, t, o->output, "save image", err);
 }
 
@@ -268,6 +268,8 @@ static int run_push(struct cli *cli, void *opts, const struct strv *args, struct
     char *t = cli_target(cli, "/images/%r/push", name, NULL);
     if (!o->all)
         t = cli_query(cli, t, "tag", tag ? tag : "latest");
+    if ((r = cli_query_platform(cli, t, "platform", o->platform, &t, err)) < 0)
+        return r;
     call.target = t;
     strmap_set(&cli->arena, &call.headers, "X-Registry-Auth", config_auth(cli, args->v[0]));
     r = client_open(cli->client, &call, &reply, err);

@@ -20,7 +20,7 @@
 #include "engine/build-priv.h"
 #include "engine/images-priv.h"
 #include "engine/registry-priv.h"
-#include "image/platform.h"
+#include "distribution/platform.h"
 #include "kern/rootfs.h"
 #include "kern/sandbox.h"
 

@@ -75,6 +75,7 @@ static const struct field image_fields[] = {
     FIELD(T, "architecture", F_STR, architecture),
     FIELD(T, "os", F_STR, os),
     FIELD(T, "os.version", F_STR, os_version, .flags = F_OMIT),
+    FIELD(T, "os.features", F_STRV, os_features, .flags = F_OMIT),
     FIELD(T, "variant", F_STR, variant, .flags = F_OMIT),
     FIELD(T, "comment", F_STR, comment, .flags = F_OMIT),
     FIELD(T, "docker_version", F_STR, docker_version, .flags = F_OMIT),
@@ -87,30 +88,11 @@ static const struct field image_fields[] = {
 const struct json_type oci_image_type = JSON_TYPE("image config", T, image_fields);
 #undef T
 
-#define T struct oci_platform
-static const struct field platform_fields[] = {
-    FIELD(T, "architecture", F_STR, architecture),
-    FIELD(T, "os", F_STR, os),
-    FIELD(T, "variant", F_STR, variant, .flags = F_OMIT),
-};
-static const struct json_type platform_type = JSON_TYPE("platform", T, platform_fields);
-#undef T
-
-#define T struct oci_descriptor
-static const struct field descriptor_fields[] = {
-    FIELD(T, "mediaType", F_STR, media_type),
-    FIELD(T, "digest", F_STR, digest, .flags = F_REQUIRED),
-    FIELD(T, "size", F_I64, size, .flags = F_REQUIRED),
-    FIELD(T, "annotations", F_STRMAP, annotations, .flags = F_OMIT),
-    FIELD(T, "platform", F_PTR, platform, .type = &platform_type, .flags = F_OMIT),
-};
-const struct json_type oci_descriptor_type = JSON_TYPE("descriptor", T, descriptor_fields);
-#undef T
-
 #define T struct oci_manifest
 static const struct field manifest_fields[] = {
     FIELD(T, "schemaVersion", F_I64, schema_version, .flags = F_REQUIRED),
     FIELD(T, "mediaType", F_STR, media_type, .flags = F_OMIT),
+    FIELD(T, "artifactType", F_STR, artifact_type, .flags = F_OMIT),
     FIELD(T, "config", F_PTR, config, .type = &oci_descriptor_type, .flags = F_OMIT),
     FIELD(T, "layers", F_OBJV, layers, .type = &oci_descriptor_type, .flags = F_OMIT),
     FIELD(T, "manifests", F_OBJV, manifests, .type = &oci_descriptor_type, .flags = F_OMIT),
@@ -151,6 +133,15 @@ int archive_manifest_decode(const char *text, size_t len, struct arena *a,
     }
     *ret = all;
     return 0;
+}
+
+struct oci_platform oci_image_platform(const struct oci_image *img)
+{
+    return (struct oci_platform){.architecture = img->architecture,
+                                 .os = img->os,
+                                 .os_version = img->os_version,
+                                 .os_features = img->os_features,
+                                 .variant = img->variant};
 }
 
 void chain_id(const struct strv *diff_ids, size_t n, char out[DIGEST_LEN + 1])
