@@ -5,10 +5,12 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "archive/beneath.h"
 #include "base/auto.h"
 #include "base/io.h"
 #include "build/add.h"
@@ -231,7 +233,8 @@ static int copy_item(const struct copying *c, int root, const struct tree_item *
                                   .filter = &c->filter,
                                   .uid = c->uid,
                                   .gid = c->gid,
-                                  .chmod = c->chmod};
+                                  .chmod = c->chmod,
+                                  .may_link = !is_layers(c) && !c->st->b->rq->keeps_context};
 
     if (c->add && !item->dir && c->in->unpack != 0) {
         const struct add_archive ar = {.from_fd = c->from_fd,
@@ -278,18 +281,58 @@ static int find_owner(struct copying *c, struct err *err)
     return files < 0 ? files : owner_find(files, c->chown, &c->uid, &c->gid, err);
 }
 
+/* Opens the tree that is written to: that of all layers, so that links and directories of the image
+ * count, or the new layer alone. */
+static int open_root(const struct copying *c, struct layer_stage *into, struct err *err)
+{
+    static const struct strv nothing = {0};
+
+    return stage_tree(c->st->b, c->in->link ? &nothing : &c->st->layers, into, err);
+}
+
+/* Is the destination a directory, whatever is there? */
+static bool dest_is_dir(const struct copying *c)
+{
+    return str_ends(c->dest, "/") || (c->items.n == 1 && c->items.v[0].dir && !c->in->parents);
+}
+
+/*
+ * A destination that is not there yet is made through the tree of all layers; then nothing below it
+ * can be in the way, and it is filled in the new layer itself: without the overlay between, the
+ * kernel can copy or link.
+ */
+static int enter_new_dir(struct copying *c, struct layer_stage *into, int *root, struct err *err)
+{
+    char base[PATH_MAX], real[PATH_MAX];
+    auto_close int there = rootfs_open(*root, c->dest, O_PATH | O_NOFOLLOW, NULL);
+
+    if (there >= 0 || c->in->link || !dest_is_dir(c))
+        return 0;
+    auto_close int dir = rootfs_mkdir_p(*root, c->dest, 0755, err);
+    int r = dir < 0 ? dir : fd_path(*root, base, err);
+    if (r >= 0)
+        r = fd_path(dir, real, err);
+    if (r < 0)
+        return r;
+    const char *below = strcmp(base, "/") == 0 ? real : str_starts(real, base);
+    close_fd(&dir);
+    close_fd(root); /* the last one: the overlay is gone */
+    *root = open_beneath(layer_stage_diff(into), below ? below + 1 : "", O_RDONLY | O_DIRECTORY);
+    c->dest = arena_strdup(&c->st->a, "/");
+    return *root < 0 ? err_sys(err, "open a layer's directory") : 0;
+}
+
 static int copy(void *ctx, struct layer_stage *into, struct adopt_options *o, struct arena *a,
                 struct err *err)
 {
-    static const struct strv nothing = {0};
     struct copying *c = ctx;
     int r = find_owner(c, err);
 
     (void)o;
     if (r < 0)
         return r;
-    auto_close int root = stage_tree(c->st->b, c->in->link ? &nothing : &c->st->layers, into, err);
-    r = root < 0 ? root : 0;
+    auto_close int root = open_root(c, into, err);
+    r = root < 0 ? root : enter_new_dir(c, into, &root, err);
     for (size_t i = 0; r >= 0 && i < c->items.n; i++)
         r = copy_item(c, root, &c->items.v[i], a, err);
     for (size_t i = 0; r >= 0 && i < c->files.n; i++)
