@@ -17,6 +17,13 @@ extern const struct http_routes container_routes, exec_routes, image_routes, net
 
 /** api_filters() - the "filters" query parameter. */
 int api_filters(struct http_req *req, struct filters *ret, struct err *err) MUST;
+/**
+ * api_platform() - the "platform" query parameter, an OCI platform as JSON
+ * @since: versions before it do not have the parameter
+ * @ret: points to @store, or NULL when it was not given
+ */
+int api_platform(struct http_req *req, unsigned since, struct platform *store,
+                 const struct platform **ret, struct err *err) MUST;
 /** api_not_built() - 501 with a clear word: for routes that are known and come later. */
 http_handler api_not_built;
 /** api_reply_list() - a JSON array of @n objects. */

@@ -205,6 +205,10 @@ int build_params(struct http_req *req, struct build_opts *ret, struct err *err)
     if (r >= 0)
         r = get_list(req, "allow", &o.rq.allow, err);
     if (r >= 0)
+        r = get_list(req, "cachefrom", &o.rq.cache_from, err);
+    if (r >= 0 && o.rq.squash)
+        return err_as(err, ERR_NOT_IMPLEMENTED, ENOSYS, "squash is not built yet");
+    if (r >= 0)
         r = get_host(req, host, err);
     if (r < 0)
         return r;

@@ -112,8 +112,13 @@ int api_pull(struct api *api, struct http_req *req, struct http_resp *resp, stru
 
 int api_push(struct api *api, struct http_req *req, struct http_resp *resp, struct err *err)
 {
-    int r = img_push(api->engine, http_param(req, "name"), http_query(req, "tag"), auth_of(req),
-                     http_client_gone_fd(req), api_tell_transfer, resp, err);
+    struct platform platform;
+    const struct platform *want = NULL;
+    int r = api_platform(req, API(1, 46), &platform, &want, err);
+
+    if (r >= 0)
+        r = img_push(api->engine, http_param(req, "name"), http_query(req, "tag"), want,
+                     auth_of(req), http_client_gone_fd(req), api_tell_transfer, resp, err);
 
     return api_progress_end(resp, r, err);
 }

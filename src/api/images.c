@@ -3,9 +3,48 @@
 #include <errno.h>
 #include <string.h>
 
+#include "image/import.h"
+
 static const char *name_of(const struct http_req *req)
 {
     return http_param(req, "name");
+}
+
+static int read_platform(struct http_req *req, const char *text, struct platform *ret,
+                         struct err *err)
+{
+    struct oci_platform p = {0};
+    int r =
+        json_decode(&oci_platform_type, text, strlen(text), http_arena(req), &p, JSON_NOCASE, err);
+
+    if (r < 0)
+        return err_wrap(err, r, "failed to parse platform");
+    if (str_empty(p.os) || str_empty(p.architecture))
+        return err_invalid(err, "missing OS or Architecture");
+    platform_of(ret, &p);
+    return 0;
+}
+
+int api_platform(struct http_req *req, unsigned since, struct platform *store,
+                 const struct platform **ret, struct err *err)
+{
+    const char *text = http_query(req, "platform");
+
+    *ret = NULL;
+    if (str_empty(text) || http_api_version(req) < since)
+        return 0;
+    int r = read_platform(req, text, store, err);
+    if (r >= 0)
+        *ret = store;
+    return r;
+}
+
+static unsigned list_flags(const struct http_req *req)
+{
+    bool manifests =
+        http_api_version(req) >= API(1, 47) && http_query_bool(req, "manifests", false);
+
+    return (http_query_bool(req, "all", false) ? IMG_ALL : 0) | (manifests ? IMG_MANIFESTS : 0);
 }
 
 static int get_list(struct api *api, struct http_req *req, struct http_resp *resp, struct err *err)
@@ -17,10 +56,12 @@ static int get_list(struct api *api, struct http_req *req, struct http_resp *res
     if (!str_empty(http_query(req, "filter"))) /* before API 1.41 */
         filters_add(&f, http_arena(req), "reference", http_query(req, "filter"));
     if (r >= 0)
-        r = img_list(api->engine, http_query_bool(req, "all", false), &f, http_arena(req), &list,
-                     err);
-    for (size_t i = 0; r >= 0 && i < list.n; i++)
+        r = img_list(api->engine, list_flags(req), &f, http_arena(req), &list, err);
+    for (size_t i = 0; r >= 0 && i < list.n; i++) {
         list.v[i]->virtual_size_b = http_api_version(req) < API(1, 44) ? list.v[i]->size_b : 0;
+        if (http_api_version(req) < API(1, 48))
+            list.v[i]->descriptor = NULL;
+    }
     return r < 0 ? r : api_reply_list(req, resp, &image_summary_type, (void **)list.v, list.n);
 }
 
@@ -28,10 +69,21 @@ static int get_inspect(struct api *api, struct http_req *req, struct http_resp *
                        struct err *err)
 {
     struct image_inspect ret = {0};
-    int r = img_inspect(api->engine, name_of(req), http_arena(req), &ret, err);
+    struct platform platform;
+    const struct platform *want = NULL;
+    bool manifests =
+        http_api_version(req) >= API(1, 48) && http_query_bool(req, "manifests", false);
+    int r = api_platform(req, API(1, 49), &platform, &want, err);
 
+    if (r >= 0 && manifests && want)
+        r = err_invalid(err, "conflicting options: manifests and platform options cannot both be "
+                             "set");
+    if (r >= 0)
+        r = img_inspect(api->engine, name_of(req), want, manifests, http_arena(req), &ret, err);
     if (r < 0)
         return r;
+    if (http_api_version(req) < API(1, 48))
+        ret.descriptor = NULL;
     if (http_api_version(req) < API(1, 44))
         ret.virtual_size_b = ret.size_b;
     return http_reply_json(resp, 200,
@@ -44,8 +96,12 @@ static int get_history(struct api *api, struct http_req *req, struct http_resp *
                        struct err *err)
 {
     struct img_history list = {0};
-    int r = img_history(api->engine, name_of(req), http_arena(req), &list, err);
+    struct platform platform;
+    const struct platform *want = NULL;
+    int r = api_platform(req, API(1, 48), &platform, &want, err);
 
+    if (r >= 0)
+        r = img_history(api->engine, name_of(req), want, http_arena(req), &list, err);
     return r < 0 ? r : api_reply_list(req, resp, &image_history_item_type, (void **)list.v, list.n);
 }
 
@@ -61,9 +117,22 @@ static int delete_one(struct api *api, struct http_req *req, struct http_resp *r
                       struct err *err)
 {
     struct img_deleted list = {0};
-    int r = img_remove(api->engine, name_of(req), http_query_bool(req, "force", false),
-                       http_query_bool(req, "noprune", false), http_arena(req), &list, err);
+    struct strv platforms = {0};
+    bool force = http_query_bool(req, "force", false);
+    int r = 0;
 
+    if (http_api_version(req) >= API(1, 50))
+        platforms = http_query_all(req, "platforms");
+    for (size_t i = 0; r >= 0 && i < platforms.n; i++) {
+        struct platform want;
+        r = read_platform(req, platforms.v[i], &want, err);
+        if (r >= 0)
+            r = img_remove_platform(api->engine, name_of(req), &want, force, http_arena(req), &list,
+                                    err);
+    }
+    if (platforms.n == 0)
+        r = img_remove(api->engine, name_of(req), force, http_query_bool(req, "noprune", false),
+                       http_arena(req), &list, err);
     return r < 0 ? r : api_reply_list(req, resp, &image_delete_item_type, (void **)list.v, list.n);
 }
 
@@ -134,8 +203,13 @@ int api_progress_end(struct http_resp *resp, int r, struct err *err)
 
 static int post_load(struct api *api, struct http_req *req, struct http_resp *resp, struct err *err)
 {
-    return api_progress_end(resp, img_load(api->engine, api_read_body, req, say_stream, resp, err),
-                            err);
+    struct platform platform;
+    const struct platform *want = NULL;
+    int r = api_platform(req, API(1, 48), &platform, &want, err);
+
+    if (r >= 0)
+        r = img_load(api->engine, want, api_read_body, req, say_stream, resp, err);
+    return api_progress_end(resp, r, err);
 }
 
 /* POST /images/create: fromSrc=- imports the body; fromImage pulls. */
@@ -143,7 +217,6 @@ static int post_create(struct api *api, struct http_req *req, struct http_resp *
                        struct err *err)
 {
     const char *src = http_query(req, "fromSrc");
-    struct strv changes = http_query_all(req, "changes");
     char *id;
 
     if (!str_empty(http_query(req, "fromImage")))
@@ -153,9 +226,12 @@ static int post_create(struct api *api, struct http_req *req, struct http_resp *
     if (strcmp(src, "-") != 0)
         return err_as(err, ERR_NOT_IMPLEMENTED, ENOSYS,
                       "importing from a URL is not built yet: send the archive itself");
-    int r =
-        img_import(api->engine, api_read_body, req, http_query(req, "repo"), http_query(req, "tag"),
-                   http_query(req, "message"), &changes, http_arena(req), &id, err);
+    const char *message = http_query(req, "message");
+    struct strv changes = http_query_all(req, "changes");
+    struct import_options o = {.message = str_empty(message) ? NULL : message,
+                               .platform = http_query(req, "platform")};
+    int r = img_import(api->engine, api_read_body, req, http_query(req, "repo"),
+                       http_query(req, "tag"), &changes, &o, http_arena(req), &id, err);
     if (r >= 0) {
         struct progress_message m = {.status = id};
         r = api_progress(resp, &m, err);
@@ -163,15 +239,20 @@ static int post_create(struct api *api, struct http_req *req, struct http_resp *
     return api_progress_end(resp, r, err);
 }
 
-static int save(struct api *api, struct http_resp *resp, const struct strv *names, struct err *err)
+static int save(struct api *api, struct http_req *req, struct http_resp *resp,
+                const struct strv *names, struct err *err)
 {
-    int r = names->n == 0 ? err_invalid(err, "no image given")
-                          : img_save_check(api->engine, names, err);
+    struct platform platform;
+    const struct platform *want = NULL;
+    int r = api_platform(req, API(1, 48), &platform, &want, err);
 
+    if (r >= 0)
+        r = names->n == 0 ? err_invalid(err, "no image given")
+                          : img_save_check(api->engine, names, want, err);
     if (r >= 0)
         r = http_resp_start(resp, 200, "application/x-tar", err);
     if (r >= 0)
-        r = img_save(api->engine, names, api_write, resp, err);
+        r = img_save(api->engine, names, want, api_write, resp, err);
     return r < 0 ? r : http_resp_end(resp, err);
 }
 
@@ -180,7 +261,7 @@ static int get_one(struct api *api, struct http_req *req, struct http_resp *resp
     struct strv names = {0};
 
     strv_push(http_arena(req), &names, name_of(req));
-    return save(api, resp, &names, err);
+    return save(api, req, resp, &names, err);
 }
 
 /* names=a&names=b, or names=a,b */
@@ -194,7 +275,7 @@ static int get_several(struct api *api, struct http_req *req, struct http_resp *
         for (size_t k = 0; k < parts.n; k++)
             strv_push(http_arena(req), &names, parts.v[k]);
     }
-    return save(api, resp, &names, err);
+    return save(api, req, resp, &names, err);
 }
 
 static const struct http_route table[] = {

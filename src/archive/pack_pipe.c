@@ -10,6 +10,8 @@
 #include "base/auto.h"
 #include "base/mem.h"
 
+#define PIPE_B (1 << 20)
+
 struct pack_job {
     pthread_t thread;
     pack_fn fn;
@@ -39,6 +41,7 @@ int pack_pipe_start(pack_fn fn, void *ctx, struct pack_pipe *ret, struct err *er
 
     if (pipe2(fds, O_CLOEXEC) < 0)
         return err_sys(err, "create pipe");
+    (void)fcntl(fds[1], F_SETPIPE_SZ, PIPE_B); /* fewer turns of the two threads, if it may be */
     struct pack_job *j = xnew(struct pack_job);
     *j = (struct pack_job){.fn = fn, .ctx = ctx, .fd = fds[1]};
     int no = pthread_create(&j->thread, NULL, run, j);

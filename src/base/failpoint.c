@@ -25,6 +25,8 @@ static int act(const char *action, size_t len, size_t entry, const char *name, s
         return 0;
     if (word == 5 && strncmp(action, "crash", 5) == 0)
         (void)kill(getpid(), SIGKILL);
+    if (word == 4 && strncmp(action, "stop", 4) == 0)
+        return raise(SIGSTOP); /* to this thread: it goes no further before all stand still */
     return err_as(err, ERR_SYSTEM, EIO, "fail point %s", name);
 }
 

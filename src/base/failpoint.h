@@ -3,8 +3,9 @@
  * only in builds with -DCLEAT_FAILPOINTS (meson option "failpoints"); elsewhere they cost nothing.
  *
  * CLEAT_FAIL holds a list "name=action[,name=action...]"; actions are "crash" (SIGKILL to itself),
- * "error" (the operation fails with EIO), "crash@N" and "error@N" (at the Nth hit only). SIGKILL
- * leaves what the file system and the kernel really hold at that point.
+ * "error" (the operation fails with EIO), "stop" (SIGSTOP to itself: the test does something in the
+ * middle of the operation and lets it go on), and any of them with "@N" (at the Nth hit only).
+ * SIGKILL leaves what the file system and the kernel really hold at that point.
  *
  * A mutating operation has one before its first change, between any two changes, and behind the
  * last: FAIL_POINT("container.create.row", err) in a function that returns -errno.

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -44,6 +45,23 @@ int write_full(int fd, const void *p, size_t n)
         if (put < 0)
             return -errno;
         from += put;
+        n -= (size_t)put;
+    }
+    return 0;
+}
+
+int pwrite_full(int fd, const void *p, size_t n, off_t off)
+{
+    const char *from = p;
+
+    while (n > 0) {
+        ssize_t put = pwrite(fd, from, n, off);
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put < 0)
+            return -errno;
+        from += put;
+        off += put;
         n -= (size_t)put;
     }
     return 0;
@@ -147,6 +165,18 @@ ssize_t dir_count(int fd, size_t limit, struct err *err)
     for (struct dirent *e; n < limit && (e = readdir(d));)
         n += strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0;
     return (ssize_t)n;
+}
+
+int fd_path(int fd, char *out, struct err *err)
+{
+    char link[32];
+
+    (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    ssize_t n = readlink(link, out, PATH_MAX - 1);
+    if (n < 0)
+        return err_sys(err, "find the path of a descriptor");
+    out[n] = '\0';
+    return 0;
 }
 
 int mkdir_p_at(int dir_fd, const char *path, mode_t mode, struct err *err)

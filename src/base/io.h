@@ -11,6 +11,8 @@
 int read_full(int fd, void *p, size_t n) MUST;
 /** write_full() - write all @n bytes (blocking fd). MSG_NOSIGNAL is not implied: ignore SIGPIPE. */
 int write_full(int fd, const void *p, size_t n) MUST;
+/** pwrite_full() - the same at @off of a file. */
+int pwrite_full(int fd, const void *p, size_t n, off_t off) MUST;
 
 /**
  * read_fd() - read to the end of the file
@@ -39,6 +41,9 @@ int write_value_at(int dir_fd, const char *path, const char *text, struct err *e
  */
 int lock_file_at(int dir_fd, const char *path, mode_t mode, struct err *err) MUST;
 
+/** fd_path() - how the kernel names what @fd is open on; @out holds PATH_MAX bytes. For what lies
+ * in a mount that is attached nowhere: from that mount's root. */
+int fd_path(int fd, char *out, struct err *err) MUST;
 /** mkdir_p_at() - make @path and its parents below @dir_fd; existing ones are fine. */
 int mkdir_p_at(int dir_fd, const char *path, mode_t mode, struct err *err) MUST;
 /** dir_count() - names in a directory, not counted on beyond @limit; @fd may be O_PATH. Return: the

@@ -1,10 +1,14 @@
 #include "build/apply.h"
 
 #include <ctype.h>
-#include <errno.h>
+#include <stdlib.h>
 
+#include "base/auto.h"
+#include "base/mem.h"
 #include "build/ports-priv.h"
 #include "kern/sig.h"
+
+#define LIST_MAX 4096 /* variables, labels and volumes of an image: each is searched one by one */
 
 struct applier {
     const struct ins *ins;
@@ -48,6 +52,14 @@ static int do_entrypoint(const struct applier *p, struct err *err)
     return 0;
 }
 
+static int too_many(const struct applier *p, size_t n, struct err *err)
+{
+    if (n <= LIST_MAX)
+        return 0;
+    return err_as(err, ERR_INVALID, E2BIG, "%s: more than %d of an image", ins_name(p->ins->op),
+                  LIST_MAX);
+}
+
 /* ---- pairs ---- */
 
 /* All of an instruction's words see the variables as they were before it: the pairs are put into
@@ -73,9 +85,11 @@ static int do_env(const struct applier *p, struct err *err)
     struct strmap pairs = {0};
     int r = expand_pairs(p, &pairs, err);
 
-    for (size_t i = 0; r >= 0 && i < pairs.n; i++)
+    for (size_t i = 0; r >= 0 && i < pairs.n; i++) {
         strv_env_set(p->a, &p->config->env,
                      arena_printf(p->a, "%s=%s", pairs.v[i].key, pairs.v[i].val));
+        r = too_many(p, p->config->env.n, err);
+    }
     return r;
 }
 
@@ -84,18 +98,14 @@ static int do_label(const struct applier *p, struct err *err)
     struct strmap pairs = {0};
     int r = expand_pairs(p, &pairs, err);
 
-    for (size_t i = 0; r >= 0 && i < pairs.n; i++)
+    for (size_t i = 0; r >= 0 && i < pairs.n; i++) {
         strmap_set(p->a, &p->config->labels, pairs.v[i].key, pairs.v[i].val);
+        r = too_many(p, p->config->labels.n, err);
+    }
     return r;
 }
 
 /* ---- sets ---- */
-
-static void add_to_set(const struct applier *p, struct strv *set, const char *s)
-{
-    if (!strv_has(set, s))
-        strv_push(p->a, set, s);
-}
 
 static int do_volume(const struct applier *p, struct err *err)
 {
@@ -106,14 +116,33 @@ static int do_volume(const struct applier *p, struct err *err)
         r = expand_word(p->x, p->ins->words.v[i], p->a, &path, err);
         if (r >= 0 && !*path)
             return err_invalid(err, "VOLUME specified can not be an empty string");
+        if (r >= 0 && !strv_has(&p->config->volumes, path))
+            strv_push(p->a, &p->config->volumes, path);
         if (r >= 0)
-            add_to_set(p, &p->config->volumes, path);
+            r = too_many(p, p->config->volumes.n, err);
     }
     return r;
 }
 
+/* "80/tcp" is there: "1-65535" is written in good faith, so the set is not searched for each. */
+struct ports_seen {
+    const char *proto;
+    bool v[UINT16_MAX + 1];
+};
+
+static void note_ports(const struct strv *ports, struct ports_seen *seen)
+{
+    for (size_t i = 0; i < ports->n; i++) {
+        char *end = NULL;
+        unsigned long port = strtoul(ports->v[i], &end, 10);
+        if (port <= UINT16_MAX && *end == '/' && strcmp(end + 1, seen->proto) == 0)
+            seen->v[port] = true;
+    }
+}
+
 static int expose(const struct applier *p, const char *text, struct err *err)
 {
+    auto_free struct ports_seen *seen = xnew(struct ports_seen);
     struct port_spec s;
     int r = port_spec_parse(text, p->a, &s, err);
 
@@ -121,8 +150,11 @@ static int expose(const struct applier *p, const char *text, struct err *err)
         return r;
     for (char *c = s.proto; *c; c++)
         *c = (char)tolower((unsigned char)*c);
+    seen->proto = s.proto;
+    note_ports(&p->config->exposed_ports, seen);
     for (unsigned port = s.from; port <= s.to; port++)
-        add_to_set(p, &p->config->exposed_ports, arena_printf(p->a, "%u/%s", port, s.proto));
+        if (!seen->v[port])
+            arena_push(p->a, p->config->exposed_ports) = arena_printf(p->a, "%u/%s", port, s.proto);
     return 0;
 }
 
@@ -159,7 +191,7 @@ static int do_stopsignal(const struct applier *p, struct err *err)
     return 0;
 }
 
-/* A relative one is below the one before. */
+/* A relative one is below the one before; an absolute one stays as it is written. */
 static int do_workdir(const struct applier *p, struct err *err)
 {
     char *dir = NULL;
@@ -168,8 +200,9 @@ static int do_workdir(const struct applier *p, struct err *err)
     if (r < 0)
         return r;
     if (*dir != '/')
-        dir = arena_printf(p->a, "%s/%s", str_or(p->config->working_dir, "/"), dir);
-    p->config->working_dir = path_clean(p->a, dir);
+        dir =
+            path_clean(p->a, arena_printf(p->a, "%s/%s", str_or(p->config->working_dir, ""), dir));
+    p->config->working_dir = dir;
     return 0;
 }
 

@@ -65,6 +65,7 @@ struct build_request {
     const char *target, *platform, *network; /* NULL: the default */
     bool no_cache, pull, squash, check_only;
     struct strv no_cache_filter; /* names of stages */
+    struct strv cache_from;      /* names of images whose steps count as known */
     struct strv allow;           /* "network.host", "security.insecure" */
     const struct host_config *host;
     struct strv names; /* full names that the image gets */

@@ -40,6 +40,7 @@ int changes_apply(struct arena *a, const struct strv *changes, struct oci_image_
     const char *text = strv_join(a, changes, "\n");
     struct dockerfile d = {0};
     bool cmd_set = false;
+    size_t total = 0;
 
     if (!*text_skip(text))
         return 0;
@@ -47,7 +48,8 @@ int changes_apply(struct arena *a, const struct strv *changes, struct oci_image_
     if (r >= 0)
         r = check(&d, err);
     for (size_t i = 0; r >= 0 && i < d.code.n; i++) {
-        const struct expander x = {.get = env_of, .ctx = config, .escape = d.escape};
+        const struct expander x = {
+            .get = env_of, .ctx = config, .escape = d.escape, .total = &total};
         struct ins *ins = NULL;
         r = decode_line(d.code.v[i], d.escape, a, &ins, err);
         if (r >= 0)

@@ -54,6 +54,7 @@ struct checker {
     struct check_warnings *ret;
     struct names global, defaults; /* for FROM: with build arguments, and without */
     struct stage_state *stages;    /* as many as the program has */
+    size_t total;                  /* bytes of expanded words */
 };
 
 /** check_warn() - unless the rule is off. Its place is that of the instruction. */
@@ -70,8 +71,8 @@ void names_done(struct names *s);
 const struct names_var *names_find(const struct names *s, const char *name);
 /** names_set() - @val lives as long as the checker. ARG does not touch what ENV has set. */
 void names_set(struct checker *k, struct names *s, const char *name, const char *val, bool env);
-/** scope_is_known() - no unknown environment lies below. */
-bool scope_is_known(const struct names *s);
+/** names_is_known() - no unknown environment lies below. */
+bool names_is_known(const struct names *s);
 /** names_near() - " (did you mean X?)" with a name that is set, @prefix before it; or "". */
 char *names_near(const struct names *s, struct arena *a, const char *name, const char *prefix);
 

@@ -6,7 +6,7 @@
 
 #include "build/words-priv.h"
 #include "distribution/reference.h"
-#include "image/platform.h"
+#include "distribution/platform.h"
 
 /* ---- casing ---- */
 

@@ -178,7 +178,7 @@ static void check_run(struct spot *p)
 static void check_workdir(struct spot *p)
 {
     char *dir = NULL;
-    bool unknown = strchr(p->ins->word, '$') && !scope_is_known(&p->st->vars);
+    bool unknown = strchr(p->ins->word, '$') && !names_is_known(&p->st->vars);
 
     if (!look(&p->look, p->ins->word, &dir))
         return;

@@ -294,6 +294,17 @@ static int walk_to(struct walk *w, char stop, bool keep_escapes, struct result *
     return 0;
 }
 
+/* Many results that are large, but not too large each, are too much as well. */
+static int charge(struct walk *w, const struct result *r)
+{
+    size_t n = r->total + r->text.len;
+
+    if (n > EXPAND_TOTAL_MAX || *w->x->total > EXPAND_TOTAL_MAX - n)
+        return too_much(w);
+    *w->x->total += n;
+    return 0;
+}
+
 static int walk(const struct expander *x, const char *text, bool heredoc, struct arena *a,
                 struct result *r, struct err *err)
 {
@@ -307,6 +318,8 @@ static int walk(const struct expander *x, const char *text, bool heredoc, struct
     int ret = walk_to(&w, '\0', false, r);
 
     flush_word(&w, r);
+    if (ret >= 0 && x->total)
+        ret = charge(&w, r);
     return ret < 0 ? err_wrap(err, ret, "failed to process %s", text_quote(a, text)) : 0;
 }
 

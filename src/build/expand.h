@@ -12,13 +12,15 @@
 
 #include <stdbool.h>
 
-#define EXPAND_MAX (1u << 20) /* bytes of a result; bombs end here */
+#define EXPAND_MAX (1u << 20)        /* bytes of a result; bombs end here */
+#define EXPAND_TOTAL_MAX (64u << 20) /* bytes of all results of a build */
 
 struct expander {
     /* Return: the value, NULL when unset; borrowed until the next call. */
     const char *(*get)(void *ctx, const char *name);
     void *ctx;
-    char escape; /* '\\' or '`' */
+    char escape;   /* '\\' or '`' */
+    size_t *total; /* bytes of all results so far, which are limited likewise; may be NULL */
     /* Told of every name that was used without a modifier and is not set; may be NULL. */
     void (*unset)(void *ctx, const char *name);
 };

@@ -67,6 +67,8 @@ int pattern_replace(const struct pattern_job *j, const char *with, bool all, str
     int r = compile(j, &a, &g, err);
     if (r < 0)
         return r;
+    if (v.n == 0 && *j->pattern && glob_match_runes(&g, v.v, 0, GLOB_WHOLE, NULL) == 0)
+        text = with; /* "*" takes nothing, too */
     for (size_t i = 0; i < v.n;) {
         size_t n = glob_match_runes(&g, v.v + i, v.n - i, GLOB_LONGEST, j->budget);
         bool found = n != GLOB_NONE && n > 0;

@@ -17,6 +17,8 @@ static void complete(struct build *b, struct stage *st)
     struct oci_image *img = st->image;
     const struct strmap *labels = &b->rq->labels;
 
+    if (!str_eq(strmap_get(&b->rq->args, "BUILDKIT_INLINE_CACHE"), "1"))
+        img->steps.n = 0;
     img->created = created_text(b, st, &st->a);
     img->rootfs.type = arena_strdup(&st->a, "layers");
     img->rootfs.diff_ids = st->layers;

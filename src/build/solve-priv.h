@@ -5,7 +5,7 @@
 #include "build/check.h"
 #include "build/instruction.h"
 #include "build/scope.h"
-#include "image/platform.h"
+#include "distribution/platform.h"
 #include "image/store.h"
 #include "store/layers.h"
 
@@ -126,6 +126,17 @@ typedef int (*step_make_fn)(void *ctx, struct layer_stage *into, struct adopt_op
                             struct arena *a, struct err *err);
 int step_make(struct stage *st, struct build_step *step, struct key *key, step_make_fn make,
               void *ctx, bool *ret_empty, struct err *err) MUST;
+/**
+ * step_known() - look for the result by a second identity that costs less to find: one that names
+ * where content comes from, instead of the content
+ * @quick: "sha256:<hex>"
+ * Return: 1 it was found, and the step is ended; 0.
+ */
+int step_known(struct stage *st, struct build_step *step, const char *quick, bool *ret_empty,
+               struct err *err) MUST;
+/** step_also_known() - remember what was just made by its second identity, too. */
+int step_also_known(struct stage *st, const struct build_step *step, const char *quick, bool empty,
+                    struct err *err) MUST;
 /** stage_key() - a key that begins with what the stage has so far. */
 struct key *stage_key(const struct stage *st, const char *what);
 /** stage_history() - note an instruction in the image's history. */

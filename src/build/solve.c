@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "build/apply.h"
+#include "build/cache_image.h"
 #include "build/check.h"
 #include "build/builder-priv.h"
 #include "build/solve-priv.h"
@@ -275,6 +276,7 @@ static int solve(struct build *b, struct arena *a, struct build_result *ret, str
         r = plan_build(b, err);
     if (r < 0 || rq->check_only)
         return r;
+    r = cache_image_take(b, err);
     if (r >= 0)
         r = tell_plan(b, err);
     if (r >= 0)

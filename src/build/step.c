@@ -10,6 +10,7 @@
 #include "base/io.h"
 #include "base/time.h"
 #include "build/builder-priv.h"
+#include "build/cache_image.h"
 #include "build/key.h"
 #include "build/solve-priv.h"
 #include "image/adopt.h"
@@ -64,12 +65,12 @@ static bool may_use_cache(const struct stage *st)
 /* ---- layers ---- */
 
 /* Return: 1 it is known; 0. */
-static int from_cache(struct stage *st, struct build_step *step, bool *ret_empty, struct err *err)
+static int from_cache(struct stage *st, struct build_step *step, const char *key, bool *ret_empty,
+                      struct err *err)
 {
     struct build_cache_row row;
-    int r = may_use_cache(st)
-                ? build_cache_use(st->b->store, step->key, st->b->lease, &st->a, &row, err)
-                : 0;
+    int r =
+        may_use_cache(st) ? build_cache_use(st->b->store, key, st->b->lease, &st->a, &row, err) : 0;
 
     if (r <= 0)
         return r;
@@ -78,6 +79,7 @@ static int from_cache(struct stage *st, struct build_step *step, bool *ret_empty
     if (row.diff_id)
         strv_push(&st->a, &st->layers, row.diff_id);
     *ret_empty = !row.diff_id;
+    cache_image_note(st, key, !row.diff_id);
     return 1;
 }
 
@@ -116,6 +118,7 @@ static int make_layer(struct stage *st, struct build_step *step, step_make_fn ma
     *ret_empty = n == 0;
     if (n > 0)
         strv_push(&st->a, &st->layers, layer.diff_id);
+    cache_image_note(st, step->key, n == 0);
     return remember(st, step, n > 0 ? layer.diff_id : NULL, err);
 }
 
@@ -134,11 +137,34 @@ int step_make(struct stage *st, struct build_step *step, struct key *key, step_m
     int r = builder_claim(st->b->builder, digest, given_up, st->b, err);
     if (r < 0)
         return r;
-    r = from_cache(st, step, ret_empty, err);
+    r = from_cache(st, step, digest, ret_empty, err);
     if (r == 0)
         r = make_layer(st, step, make, ctx, ret_empty, err);
     builder_release(st->b->builder, digest);
     return r < 0 ? r : step_end(st, step, err);
+}
+
+int step_known(struct stage *st, struct build_step *step, const char *quick, bool *ret_empty,
+               struct err *err)
+{
+    int r = from_cache(st, step, quick, ret_empty, err);
+
+    if (r <= 0)
+        return r;
+    step->key = arena_strdup(&st->a, quick);
+    r = step_end(st, step, err);
+    return r < 0 ? r : 1;
+}
+
+int step_also_known(struct stage *st, const struct build_step *step, const char *quick, bool empty,
+                    struct err *err)
+{
+    struct build_cache_row row = {.key = (char *)quick,
+                                  .diff_id = empty ? NULL : st->layers.v[st->layers.n - 1],
+                                  .description = (char *)step->text};
+
+    cache_image_note(st, quick, empty);
+    return build_cache_put(st->b->store, &row, st->time_ns, err);
 }
 
 /* ---- history ---- */

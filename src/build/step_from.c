@@ -89,6 +89,7 @@ static void forget_container(struct stage *st)
     struct oci_image *img = st->image;
 
     img->container = img->docker_version = img->comment = NULL;
+    img->steps.n = st->base.stage ? img->steps.n : 0; /* those of the base are the base's */
     img->config->hostname = img->config->domainname = img->config->image = NULL;
     img->config->attach_stdin = img->config->attach_stdout = img->config->attach_stderr = false;
     img->config->tty = img->config->open_stdin = img->config->stdin_once = false;

@@ -59,6 +59,8 @@ static const struct {
     {"VOLUME [\"/a b\"]", "{\"Volumes\":{\"/a b\":{}}}"},
     {"WORKDIR /x", "{\"WorkingDir\":\"/x\"}"},
     {"WORKDIR x/../y/.", "{\"WorkingDir\":\"/y\"}"},
+    {"WORKDIR /a/../b/", "{\"WorkingDir\":\"/a/../b/\"}"},
+    {"WORKDIR ..", "{\"WorkingDir\":\"/\"}"},
     {"STOPSIGNAL SIGNOT", "invalid signal: SIGNOT"},
     {"STOPSIGNAL SIGINT", "{\"StopSignal\":\"SIGINT\"}"},
     {"ONBUILD RUN x", "{\"OnBuild\":[\"RUN x\"]}"},
@@ -160,4 +162,64 @@ TEST(a_shell_is_used_by_what_follows)
     CHECK(config.cmd.v && config.cmd.n == 0);
     CHECK_OK(ins_decode("RUN x", &a, &ins, &e));
     CHECK_INT(config_apply(ins, &x, &a, &config, &cmd_set, &e), 1);
+}
+
+TEST(all_ports_at_once)
+{
+    auto_arena struct arena a = ARENA_INIT;
+    struct oci_image_config config = {0};
+    struct strv v = {0};
+    struct err e = {0};
+
+    strv_push(&a, &v, "EXPOSE 7/tcp 1-65535 1-65535/udp 9/udp");
+    CHECK_OK(changes_apply(&a, &v, &config, &e));
+    CHECK_INT(config.exposed_ports.n, 2 * 65535);
+    CHECK_STR(config.exposed_ports.v[0], "7/tcp");
+}
+
+static int many(const char *start, const char *each, size_t n)
+{
+    auto_arena struct arena a = ARENA_INIT;
+    auto_buf struct buf text = BUF_INIT;
+    struct oci_image_config config = {0};
+    struct strv v = {0};
+    struct err e = {0};
+
+    buf_puts(&text, start);
+    for (size_t i = 0; i < n; i++) {
+        buf_puts(&text, each);
+        buf_printf(&text, "%zu=x", i);
+    }
+    strv_push(&a, &v, buf_str(&text));
+    return changes_apply(&a, &v, &config, &e);
+}
+
+TEST(limits)
+{
+    CHECK_INT(many("ENV", " a", 4096), 0);
+    CHECK_INT(many("ENV", " a", 4097), -E2BIG);
+    CHECK_INT(many("LABEL", " a", 4096), 0);
+    CHECK_INT(many("LABEL", " a", 4097), -E2BIG);
+    CHECK_INT(many("VOLUME", " a", 4097), -E2BIG);
+}
+
+/* A value that doubles, and one of a size that is allowed but used again and again. */
+TEST(bombs)
+{
+    auto_arena struct arena a = ARENA_INIT;
+    struct oci_image_config config = {0};
+    struct strv v = {0};
+    struct err e = {0};
+
+    strv_push(&a, &v, "ENV A=0123456789");
+    for (int i = 0; i < 16; i++)
+        strv_push(&a, &v, "ENV A=$A$A");
+    CHECK_OK(changes_apply(&a, &v, &config, &e));
+    strv_push(&a, &v, "ENV A=$A$A");
+    CHECK_INT(changes_apply(&a, &v, &config, &e), -E2BIG);
+    v.n--;
+    for (int i = 0; i < 200; i++)
+        strv_push(&a, &v, "USER $A");
+    CHECK_INT(changes_apply(&a, &v, &config, &e), -E2BIG);
+    CHECK_STR(e.msg, "failed to process \"$A\": variables expand to too much");
 }

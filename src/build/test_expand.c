@@ -114,6 +114,7 @@ static const struct {
     {"${V%.*}", "v1.2"},
     {"${V%%.*}", "v1"},
     {"${NONE#a}x", "x"},
+    {"${EMPTY/*/x}${EMPTY//x/y}${EMPTY//x*/y}", "x"},
     {"${A//}", "!syntax error: missing '/' in ${}"},
     {"${A#\\x}", "!invalid pattern (\\x) in substitution: invalid escape"},
     /* errors */

@@ -164,7 +164,7 @@ static void check(const struct text_case *cases, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         auto_arena struct arena a = ARENA_INIT;
-        printf("# %.60s\n", cases[i].text);
+        printf("# %zu\n", i);
         CHECK_STR(decode(&a, cases[i].text), cases[i].want);
     }
 }

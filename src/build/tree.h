@@ -56,6 +56,8 @@ struct tree_copy {
     const struct tree_filter *filter;
     int64_t uid, gid;  /* of everything; -1: as it is */
     const char *chmod; /* "0755", "u+x,go-w"; NULL: as it is */
+    bool may_link; /* files of the source that would be the same may become those of the copy: it is
+                      removed soon, and nobody writes to it any more */
 };
 
 /**

@@ -30,6 +30,7 @@ struct copier {
     const struct tree_copy *c;
     struct map *links; /* "dev:ino" of a file with several names -> where its copy lies, heap */
     char *names, *val; /* XATTR_MAX each */
+    char *block;       /* BLOCK bytes, once they are needed */
     int depth;
 };
 
@@ -86,13 +87,14 @@ static int copy_attrs(struct copier *k, int from, int to, const struct stat *st,
 
 /* ---- files ---- */
 
-static int copy_blocks(int from, int to, struct err *err)
+static int copy_blocks(struct copier *k, int from, int to, struct err *err)
 {
-    auto_free char *block = xmalloc(BLOCK);
     ssize_t n;
 
-    while ((n = read(from, block, BLOCK)) > 0) {
-        int r = write_full(to, block, (size_t)n);
+    if (!k->block)
+        k->block = xmalloc(BLOCK);
+    while ((n = read(from, k->block, BLOCK)) > 0) {
+        int r = write_full(to, k->block, (size_t)n);
         if (r < 0)
             return err_no(err, r, "write");
     }
@@ -100,16 +102,16 @@ static int copy_blocks(int from, int to, struct err *err)
 }
 
 /* Shared where the file system can, else copied by the kernel, else by us. */
-static int copy_content(int from, int to, struct err *err)
+static int copy_content(struct copier *k, int from, int to, struct err *err)
 {
     if (ioctl(to, FICLONE, from) == 0)
         return 0;
     for (bool any = false;; any = true) {
         ssize_t n = copy_file_range(from, NULL, to, NULL, INT_MAX, 0);
         if (n == 0)
-            return any ? 0 : copy_blocks(from, to, err); /* some file systems say 0 for all */
+            return any ? 0 : copy_blocks(k, from, to, err); /* some file systems say 0 for all */
         if (n < 0 && !any && (errno == EXDEV || errno == EINVAL || errno == EOPNOTSUPP))
-            return copy_blocks(from, to, err);
+            return copy_blocks(k, from, to, err);
         if (n < 0)
             return err_sys(err, "copy");
     }
@@ -147,11 +149,19 @@ static int maybe_link(struct copier *k, const struct stat *st, int dir, const ch
     return linkat(at, base, dir, name, 0) < 0 ? err_sys(err, "link %s", dest) : 1;
 }
 
+/* Would the copy be the same file? Then the file itself will do, where the file system can. */
+static bool may_take(const struct copier *k, const struct stat *st)
+{
+    return k->c->may_link && st->st_nlink == 1 && uid_of(k, st) == st->st_uid &&
+           gid_of(k, st) == st->st_gid && mode_of(k, st) == (st->st_mode & 07777);
+}
+
 static int copy_file(struct copier *k, int from_dir, const char *from, const struct stat *st,
                      int dir, const char *name, const char *dest, struct err *err)
 {
+    if (may_take(k, st) && linkat(from_dir, from, dir, name, 0) == 0)
+        return 0;
     int r = maybe_link(k, st, dir, name, dest, err);
-
     if (r != 0)
         return r < 0 ? r : 0;
     auto_close int in = openat(from_dir, from, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
@@ -159,7 +169,7 @@ static int copy_file(struct copier *k, int from_dir, const char *from, const str
         in < 0 ? -1 : openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (out < 0)
         return err_sys(err, "copy to %s", dest);
-    r = st->st_size == 0 ? 0 : copy_content(in, out, err);
+    r = st->st_size == 0 ? 0 : copy_content(k, in, out, err);
     return r < 0 ? r : copy_attrs(k, in, out, st, err);
 }
 
@@ -318,5 +328,6 @@ int tree_copy_item(const struct tree_copy *c, const struct tree_item *item, cons
     free_links(k.links);
     free(k.names);
     free(k.val);
+    free(k.block);
     return r;
 }

@@ -57,19 +57,14 @@ static int not_found(const char *pattern, struct err *err)
 /* Where a path really leads to: links are followed, inside the root. Return: 0; -ENOENT. */
 static int resolve(int root_fd, const char *path, struct arena *a, struct tree_item *ret)
 {
-    char link[32], root[PATH_MAX], real[PATH_MAX];
+    char root[PATH_MAX], real[PATH_MAX];
     struct stat st;
     auto_close int fd = rootfs_open(root_fd, path, O_PATH, NULL);
 
     if (fd < 0 || fstat(fd, &st) < 0)
         return -ENOENT;
-    (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", root_fd);
-    ssize_t n = readlink(link, root, sizeof(root) - 1);
-    (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-    ssize_t k = readlink(link, real, sizeof(real) - 1);
-    if (n < 0 || k < 0)
-        return -errno;
-    root[n] = real[k] = '\0';
+    if (fd_path(root_fd, root, NULL) < 0 || fd_path(fd, real, NULL) < 0)
+        return -ENOENT;
     const char *below = strcmp(root, "/") == 0 ? real : str_starts(real, root);
     if (!below || (*below && *below != '/'))
         return -ENOENT;

@@ -174,7 +174,7 @@ static int push(struct cli *cli, const struct build_flags *f, bool quiet, struct
     int r = 0;
 
     for (size_t i = 0; r >= 0 && i < f->tag.n; i++)
-        r = push_image(cli, f->tag.v[i], false, quiet, true, err);
+        r = push_image(cli, f->tag.v[i], NULL, false, quiet, true, err);
     return r;
 }
 

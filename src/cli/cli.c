@@ -8,6 +8,7 @@
 #include "base/auto.h"
 #include "base/mem.h"
 #include "cli/cmd.h"
+#include "distribution/platform.h"
 #include "http/query.h"
 #include "wire/filters.h"
 #include "wire/version.h"
@@ -330,6 +331,24 @@ char *cli_query(struct cli *cli, const char *target, const char *key, const char
     buf_puts(&out, target);
     query_add(&out, key, val);
     return arena_strdup(&cli->arena, buf_str(&out));
+}
+
+int cli_query_platform(struct cli *cli, const char *target, const char *key, const char *platform,
+                       char **ret, struct err *err)
+{
+    auto_buf struct buf text = BUF_INIT;
+    struct platform p;
+
+    if (str_empty(platform)) {
+        *ret = cli_query(cli, target, key, NULL);
+        return 0;
+    }
+    int r = platform_parse(platform, &p, err);
+    if (r < 0)
+        return err_wrap(err, r, "invalid platform");
+    json_encode(&oci_platform_type, platform_oci(&p, &cli->arena), &text);
+    *ret = cli_query(cli, target, key, buf_str(&text));
+    return 0;
 }
 
 char *cli_query_filters(struct cli *cli, const char *target, const struct strv *filters,

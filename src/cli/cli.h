@@ -82,6 +82,10 @@ int config_store_auth(struct cli *cli, const char *registry, const struct auth_c
 /* Shorthands for calls; targets are built in the arena. */
 char *cli_target(struct cli *cli, const char *fmt, const char *a, const char *b);
 char *cli_query(struct cli *cli, const char *target, const char *key, const char *val);
+/** cli_query_platform() - "linux/arm/v7" as the API reads it; NULL or "" adds nothing.
+ * Return: 0; -EINVAL with docker's words. */
+int cli_query_platform(struct cli *cli, const char *target, const char *key, const char *platform,
+                       char **ret, struct err *err) MUST;
 char *cli_query_filters(struct cli *cli, const char *target, const struct strv *filters,
                         struct err *err);
 

@@ -6,6 +6,7 @@
 #include "cli/cli.h"
 #include "cli/cmds.h"
 #include "cli/commands.h"
+#include "cli/images_tree.h"
 #include "cli/list.h"
 #include "cli/pull.h"
 #include "cli/units.h"
@@ -31,9 +32,6 @@ static const struct heading image_headings[] = {
     {"VirtualSize", "SIZE"},
     {"SharedSize", "SHARED SIZE"},
     {"UniqueSize", "UNIQUE SIZE"},
-    {"Image", "IMAGE"},
-    {"DiskUsage", "DISK USAGE"},
-    {"ContentSize", "CONTENT SIZE"},
     {NULL, "*formatter.imageContext"},
 };
 
@@ -41,13 +39,10 @@ static const struct heading image_headings[] = {
 #define IMAGES_DIGESTS                                                                             \
     "table {{.Repository}}\t{{.Tag}}\t{{.Digest}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}"
 
-/* An image here is of one platform, so that no branches hang below it. */
-#define TREE "table {{.Image}}\t{{.ID}}\t{{.DiskUsage}}\t{{.ContentSize}}"
-
 struct image_row {
     const struct image_summary *img;
     const char *repo, *tag, *digest;
-    bool whole, tree;
+    bool whole;
 };
 
 static int put_row(struct list *l, const struct image_row *r, struct err *err)
@@ -58,12 +53,6 @@ static int put_row(struct list *l, const struct image_row *r, struct err *err)
 
     list_row(l);
     list_cell(l, "ID", cell_short_id(a, i->id, r->whole));
-    if (r->tree) {
-        list_cellf(l, "Image", "%s:%s", r->repo, r->tag);
-        list_cell(l, "DiskUsage", cell_size(a, (double)i->size_b));
-        list_cell(l, "ContentSize", "0B"); /* nothing is kept compressed */
-        return list_row_end(l, &i->labels, err);
-    }
     list_cell(l, "Repository", r->repo);
     list_cell(l, "Tag", r->tag);
     list_cell(l, "Digest", r->digest);
@@ -115,7 +104,7 @@ static int put_untagged(struct list *l, struct image_row *row, struct err *err)
 static int put_image(struct list *l, const struct image_summary *i, const struct images_opts *o,
                      struct err *err)
 {
-    struct image_row row = {.img = i, .whole = o->no_trunc, .tree = o->tree};
+    struct image_row row = {.img = i, .whole = o->no_trunc};
     size_t shown = 0;
 
     for (size_t k = 0; k < i->repo_tags.n; k++) {
@@ -163,12 +152,17 @@ static int run_images(struct cli *cli, void *opts, const struct strv *args, stru
         str_empty(o->format) && !o->quiet ? config_str(cli, "imagesFormat") : o->format;
     if (o->quiet && str_empty(o->format))
         format = "{{.ID}}";
-    if (o->tree)
-        format = TREE;
     char *t = cli_target(cli, "/images/json", NULL, NULL);
     t = cli_query(cli, t, "all", o->all ? "1" : NULL);
     t = cli_query(cli, t, "digests", o->digests ? "1" : NULL);
+    t = cli_query(cli, t, "manifests", o->tree ? "1" : NULL);
     t = cli_query_filters(cli, t, &o->filter, err);
+    if (o->tree) {
+        r = call_list(cli, t, &image_summary_type, &v, err);
+        if (r >= 0)
+            images_tree(cli, &v, o->all);
+        return r;
+    }
     r = list_begin(&l, &cli->arena, format, o->digests ? IMAGES_DIGESTS : IMAGES, image_headings,
                    err);
     if (r < 0 || (r = call_list(cli, t, &image_summary_type, &v, err)) < 0)
@@ -224,6 +218,7 @@ static int run_history(struct cli *cli, void *opts, const struct strv *args, str
 {
     const struct history_opts *o = opts;
     struct objv v = {0};
+    char *t = NULL;
     auto_list struct list l = {0};
     const char *format = o->quiet && str_empty(o->format) ? "{{.ID}}" : o->format;
     int r = need_client(cli, err);
@@ -233,8 +228,10 @@ static int run_history(struct cli *cli, void *opts, const struct strv *args, str
     r = list_begin(&l, &cli->arena, format,
                    o->human ? HISTORY("CreatedSince") : HISTORY("CreatedAt"), history_headings,
                    err);
-    if (r < 0 || (r = call_list(cli, cli_target(cli, "/images/%r/history", args->v[0], NULL),
-                                &image_history_item_type, &v, err)) < 0)
+    if (r >= 0)
+        r = cli_query_platform(cli, cli_target(cli, "/images/%r/history", args->v[0], NULL),
+                               "platform", o->platform, &t, err);
+    if (r < 0 || (r = call_list(cli, t, &image_history_item_type, &v, err)) < 0)
         return r;
     for (size_t i = 0; i < v.n && r == 0; i++)
         r = put_history(&l, v.v[i], o, err);
@@ -260,8 +257,12 @@ static int rmi_one(struct cli *cli, const char *name, const struct rmi_opts *o, 
 
     t = cli_query(cli, t, "force", o->force ? "1" : NULL);
     t = cli_query(cli, t, "noprune", o->no_prune ? "1" : NULL);
+    int r = 0;
+    for (size_t i = 0; r >= 0 && i < o->platform.n; i++)
+        r = cli_query_platform(cli, t, "platforms", o->platform.v[i], &t, err);
     buf_puts(&text, "{\"list\":");
-    int r = client_text(cli->client, "DELETE", t, NULL, NULL, &text, err);
+    if (r >= 0)
+        r = client_text(cli->client, "DELETE", t, NULL, NULL, &text, err);
     buf_putc(&text, '}');
     if (r >= 0)
         r = json_decode(&type, text.data, text.len, &cli->arena, &v, 0, err);
@@ -324,7 +325,8 @@ static const struct opt images_opts[] = {
     OPT(struct images_opts, "format", 0, O_STR, format, FORMAT_HELP),
     OPT(struct images_opts, "no-trunc", 0, O_BOOL, no_trunc, "Do not shorten the output"),
     OPT(struct images_opts, "quiet", 'q', O_BOOL, quiet, "Only show the ids"),
-    OPT(struct images_opts, "tree", 0, O_BOOL, tree, "List by name and how much room they take"),
+    OPT(struct images_opts, "tree", 0, O_BOOL, tree,
+        "List by name, with their platforms and how much room they take"),
 };
 static const struct opt history_opts[] = {
     OPT(struct history_opts, "format", 0, O_STR, format, FORMAT_HELP),

@@ -168,8 +168,12 @@ static int get(struct cli *cli, const struct kind *k, const char *name,
                const struct inspect_opts *o, struct strv *texts, struct err *err)
 {
     auto_buf struct buf text = BUF_INIT;
-    int r = call_text(cli, target(cli, k, name, o), &text, err);
+    char *t = target(cli, k, name, o);
+    bool image = str_eq(k->name, "image");
+    int r = image ? cli_query_platform(cli, t, "platform", o->platform, &t, err) : 0;
 
+    if (r >= 0)
+        r = call_text(cli, t, &text, err);
     if (r < 0)
         return r;
     while (text.len > 0 && text.data[text.len - 1] == '\n')

@@ -100,10 +100,10 @@ static void take(char **to, char *given)
 static int annotate(struct cli *cli, const struct manifest_opts *o, struct listed_manifest *m,
                     struct err *err)
 {
-    struct manifest_platform *p = m->descriptor.platform;
+    struct oci_platform *p = m->descriptor.platform;
 
     if (!p)
-        p = m->descriptor.platform = arena_new(&cli->arena, struct manifest_platform);
+        p = m->descriptor.platform = arena_new(&cli->arena, struct oci_platform);
     take(&p->os, o->os);
     take(&p->architecture, o->arch);
     take(&p->variant, o->variant);
@@ -143,7 +143,7 @@ static int run_annotate(struct cli *cli, void *opts, const struct strv *args, st
 static int check_platforms(const struct listed_manifests *all, struct err *err)
 {
     for (size_t i = 0; i < all->n; i++) {
-        const struct manifest_platform *p = all->v[i]->descriptor.platform;
+        const struct oci_platform *p = all->v[i]->descriptor.platform;
         if (!p || str_empty(p->os) || str_empty(p->architecture))
             return err_invalid(err,
                                "manifest %s must have an OS and Architecture to be pushed to a "

@@ -74,8 +74,8 @@ static int run_load(struct cli *cli, void *opts, const struct strv *args, struct
         return r;
     char *t = cli_target(cli, "/images/load", NULL, NULL);
     t = cli_query(cli, t, "quiet", o->quiet || !isatty(1) ? "1" : "0");
-    if (!str_empty(o->platform))
-        t = cli_query(cli, t, "platform", o->platform);
+    if ((r = cli_query_platform(cli, t, "platform", o->platform, &t, err)) < 0)
+        return r;
     return upload(cli, t, fd, "application/x-tar", false, err);
 }
 
@@ -90,8 +90,8 @@ static int run_save(struct cli *cli, void *opts, const struct strv *args, struct
                            : cli_target(cli, "/images/get", NULL, NULL);
     for (size_t i = 0; args->n > 1 && i < args->n; i++)
         t = cli_query(cli, t, "names", args->v[i]);
-    if (!str_empty(o->platform))
-        t = cli_query(cli, t, "platform", o->platform);
+    if ((r = cli_query_platform(cli, t, "platform", o->platform, &t, err)) < 0)
+        return r;
     return download_to(cli, t, o->output, "save image", err);
 }
 
@@ -206,7 +206,7 @@ static int run_push(struct cli *cli, void *opts, const struct strv *args, struct
         return err_invalid(err, "tag can't be used with --all-tags/-a");
     if (!o->all && !tag && !o->quiet)
         printf("Using default tag: latest\n");
-    r = push_image(cli, args->v[0], o->all, o->quiet, false, err);
+    r = push_image(cli, args->v[0], o->platform, o->all, o->quiet, false, err);
     if (r >= 0 && o->quiet)
         printf("%s\n", ref_full(&cli->arena, args->v[0]));
     return r;

@@ -68,6 +68,7 @@
     X(manifest_create)                                                                             \
     X(manifest_inspect)                                                                            \
     X(manifest_push)                                                                               \
+    X(manifest_referrers)                                                                          \
     X(manifest_rm)                                                                                 \
     X(cp)                                                                                          \
     X(build)                                                                                       \

@@ -172,6 +172,15 @@ bool list_wants(const char *format, const char *placeholder)
 
 /* ---- cells ---- */
 
+char *cell_printable(struct arena *a, const char *text)
+{
+    char *out = arena_strdup(a, text);
+
+    for (char *c = out; *c; c++)
+        *c = *c > ' ' && *c < 0x7f ? *c : '?';
+    return out;
+}
+
 char *cell_short_id(struct arena *a, const char *id, bool whole)
 {
     const char *hex = str_starts(id, "sha256:");

@@ -57,6 +57,9 @@ bool list_wants(const char *format, const char *placeholder);
 
 /* Texts of cells. */
 
+/** cell_printable() - ASCII without blanks and controls, all else as "?": what a registry says must
+ * not steer the terminal. */
+char *cell_printable(struct arena *a, const char *text);
 /** cell_short_id() - without "sha256:", the first 12 digits. */
 char *cell_short_id(struct arena *a, const char *id, bool whole);
 /** cell_cut() - at most @width characters, the last of which says that something is missing. */

@@ -15,7 +15,7 @@
 #define CONFIG_MAX (8u << 20)
 #define BLOBS_MAX 1000 /* of one image */
 
-/* What matters here of a manifest and of a config. */
+/* What matters here of a manifest. */
 struct blob_entry {
     char *digest;
     int64_t size;
@@ -23,10 +23,6 @@ struct blob_entry {
 struct image_manifest {
     struct blob_entry *config;
     VEC_OF(struct blob_entry *) layers;
-};
-struct image_config {
-    char *architecture, *os, *os_version, *variant;
-    struct strv os_features;
 };
 
 static const struct field entry_fields[] = {
@@ -40,15 +36,6 @@ static const struct field image_fields[] = {
 };
 static const struct json_type image_type =
     JSON_TYPE("manifest", struct image_manifest, image_fields);
-static const struct field config_fields[] = {
-    FIELD(struct image_config, "architecture", F_STR, architecture),
-    FIELD(struct image_config, "os", F_STR, os),
-    FIELD(struct image_config, "os.version", F_STR, os_version),
-    FIELD(struct image_config, "os.features", F_STRV, os_features),
-    FIELD(struct image_config, "variant", F_STR, variant),
-};
-static const struct json_type config_type =
-    JSON_TYPE("image config", struct image_config, config_fields);
 
 int remote_open(struct cli *cli, const struct reference *ref, bool insecure, bool push,
                 struct dist_session **ret, struct err *err)
@@ -99,9 +86,9 @@ static struct listed_manifest *wrap(struct cli *cli, const struct reference *ref
     m->ref = arena_strdup(&cli->arena, reference_text(ref, name));
     m->raw = arena_strdup(&cli->arena, buf_str(&raw));
     m->descriptor =
-        (struct manifest_descriptor){.media_type = arena_strdup(&cli->arena, doc->media_type),
-                                     .digest = arena_strdup(&cli->arena, doc->digest),
-                                     .size = (int64_t)doc->len};
+        (struct oci_descriptor){.media_type = arena_strdup(&cli->arena, doc->media_type),
+                                .digest = arena_strdup(&cli->arena, doc->digest),
+                                .size = (int64_t)doc->len};
     if (str_eq(doc->media_type, MEDIA_OCI_MANIFEST))
         m->oci = text;
     else
@@ -124,11 +111,10 @@ static int decode_image(struct cli *cli, const struct dist_manifest *doc,
 
 /* An image says for whom it is in its config. */
 static int platform_of(struct cli *cli, struct dist_session *s, const struct reference *ref,
-                       const struct blob_entry *config, struct manifest_platform **ret,
-                       struct err *err)
+                       const struct blob_entry *config, struct oci_platform **ret, struct err *err)
 {
     auto_buf struct buf text = BUF_INIT;
-    struct image_config c = {0};
+    struct oci_platform *p = arena_new(&cli->arena, struct oci_platform);
 
     if (config->size < 0 || config->size > CONFIG_MAX)
         return err_invalid(err, "invalid manifest: the config has %lld bytes",
@@ -136,13 +122,10 @@ static int platform_of(struct cli *cli, struct dist_session *s, const struct ref
     int r =
         dist_blob_get(s, reference_repo(ref), config->digest, (uint64_t)config->size, &text, err);
     if (r >= 0)
-        r = json_decode(&config_type, buf_str(&text), text.len, &cli->arena, &c, 0, err);
-    if (r < 0)
-        return r;
-    struct manifest_platform *p = arena_new(&cli->arena, struct manifest_platform);
-    *p = (struct manifest_platform){c.architecture, c.os, c.os_version, c.os_features, c.variant};
-    *ret = p;
-    return 0;
+        r = json_decode(&oci_platform_type, buf_str(&text), text.len, &cli->arena, p, 0, err);
+    if (r >= 0)
+        *ret = p;
+    return r < 0 ? r : 0;
 }
 
 int remote_manifest(struct cli *cli, struct dist_session *s, const struct reference *ref,
@@ -177,7 +160,7 @@ int remote_list(struct cli *cli, struct dist_session *s, const struct reference 
     if (r >= 0 && list.manifests.n > MANIFESTS_MAX)
         r = err_invalid(err, "invalid manifest list: more than %d manifests", MANIFESTS_MAX);
     for (size_t i = 0; r >= 0 && i < list.manifests.n; i++) {
-        const struct manifest_descriptor *d = list.manifests.v[i];
+        const struct oci_descriptor *d = list.manifests.v[i];
         struct dist_manifest one;
         struct reference at = *ref;
         (void)snprintf(at.digest, sizeof(at.digest), "%s", d->digest);

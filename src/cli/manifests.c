@@ -12,32 +12,13 @@
 
 #define FILE_MAX (16u << 20) /* a manifest, three times */
 
-#define T struct manifest_platform
-static const struct field platform_fields[] = {
-    FIELD(T, "architecture", F_STR, architecture),
-    FIELD(T, "os", F_STR, os),
-    FIELD(T, "os.version", F_STR, os_version, .flags = F_OMIT),
-    FIELD(T, "os.features", F_STRV, os_features, .flags = F_OMIT),
-    FIELD(T, "variant", F_STR, variant, .flags = F_OMIT),
-};
-static const struct json_type platform_type = JSON_TYPE("platform", T, platform_fields);
-#undef T
-
-#define T struct manifest_descriptor
-static const struct field descriptor_fields[] = {
-    FIELD(T, "mediaType", F_STR, media_type),
-    FIELD(T, "digest", F_STR, digest),
-    FIELD(T, "size", F_I64, size),
-    FIELD(T, "platform", F_PTR, platform, .type = &platform_type, .flags = F_OMIT),
-};
-static const struct json_type descriptor_type = JSON_TYPE("Descriptor", T, descriptor_fields);
-
+#define T struct oci_descriptor
 /* In another order within a list, which decides about its digest. */
 static const struct field entry_fields[] = {
     FIELD(T, "mediaType", F_STR, media_type, .flags = F_OMIT),
     FIELD(T, "size", F_I64, size),
     FIELD(T, "digest", F_STR, digest, .flags = F_REQUIRED),
-    FIELD(T, "platform", F_PTR, platform, .type = &platform_type),
+    FIELD(T, "platform", F_PTR, platform, .type = &oci_platform_type),
 };
 static const struct json_type entry_type = JSON_TYPE("manifest", T, entry_fields);
 #undef T
@@ -45,7 +26,7 @@ static const struct json_type entry_type = JSON_TYPE("manifest", T, entry_fields
 #define T struct listed_manifest
 static const struct field listed_fields[] = {
     FIELD(T, "Ref", F_STR, ref),
-    FIELD(T, "Descriptor", F_OBJ, descriptor, .type = &descriptor_type),
+    FIELD(T, "Descriptor", F_OBJ, descriptor, .type = &oci_descriptor_type),
     FIELD(T, "Raw", F_STR, raw, .flags = F_OMIT),
     FIELD(T, "SchemaV2Manifest", F_RAW, docker, .flags = F_OMIT),
     FIELD(T, "OCIManifest", F_RAW, oci, .flags = F_OMIT),
@@ -209,7 +190,7 @@ int manifests_encode(struct cli *cli, const struct reference *target,
                                (int)from.domain_len, from.name, (int)target->domain_len,
                                target->name);
         if (!m->descriptor.platform)
-            m->descriptor.platform = arena_new(&cli->arena, struct manifest_platform);
+            m->descriptor.platform = arena_new(&cli->arena, struct oci_platform);
         arena_push(&cli->arena, list->manifests) = &m->descriptor;
     }
     bool oci = all->n && str_eq(all->v[0]->descriptor.media_type, MEDIA_OCI_MANIFEST);

@@ -7,28 +7,17 @@
 
 #include "base/json.h"
 #include "cli/cli.h"
+#include "distribution/descriptor.h"
 #include "distribution/reference.h"
 
 #define INSECURE_HELP "Talk to a registry without TLS, or with any certificate"
 
 #define MANIFESTS_MAX 1000 /* of one list */
 
-struct manifest_platform {
-    char *architecture, *os, *os_version;
-    struct strv os_features;
-    char *variant;
-};
-
-struct manifest_descriptor {
-    char *media_type, *digest;
-    int64_t size;
-    struct manifest_platform *platform; /* or NULL */
-};
-
 /* One manifest of a list. */
 struct listed_manifest {
     char *ref; /* full: "docker.io/library/busybox:latest" */
-    struct manifest_descriptor descriptor;
+    struct oci_descriptor descriptor;
     char *raw; /* its bytes, as base64 */
     /* the same as JSON, under the name of its kind; the other is empty */
     struct json_raw docker, oci;
@@ -43,7 +32,7 @@ struct listed_manifests {
 struct manifest_list {
     int64_t schema_version;
     char *media_type;
-    VEC_OF(struct manifest_descriptor *) manifests;
+    VEC_OF(struct oci_descriptor *) manifests;
 };
 
 extern const struct json_type listed_manifest_type, manifest_list_type;

@@ -2,6 +2,9 @@
  * Blobs of a registry, read as streams. A stream that breaks goes on where it was (Range), as often
  * as it makes headway in between; size and digest are proven before its end is told. What an
  * earlier attempt left in a file is read from there and proven with the rest.
+ *
+ * A large blob that comes slowly, although the reader waits for nothing else, can be fetched by
+ * ranges over several connections (ahead.h). It stays one stream for who reads it.
  */
 #pragma once
 
@@ -9,6 +12,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -41,6 +45,16 @@ int dist_blob_resume(struct dist_session *s, const char *repo, const char *diges
  *   it was not; -ECANCELED; -errno after all tries.
  */
 ssize_t dist_blob_read(struct dist_blob *b, void *p, size_t n, struct err *err) MUST;
+/**
+ * dist_blob_allow_ahead() - when the network proves slow and the registry knows ranges, the rest
+ * may be fetched by several connections
+ * @fd: of an empty file, which becomes the blob's and is not read by anybody else
+ */
+void dist_blob_allow_ahead(struct dist_blob *b, int fd);
+#define DIST_AHEAD_MIN (32u << 20) /* bytes that must be left to make that worth while */
+/** dist_blob_was_ahead() - ranges came into it: if it is not what it should be, one stream may be.
+ */
+bool dist_blob_was_ahead(const struct dist_blob *b); /* NULL, never opened: false */
 /** dist_blob_done() - its end was reached and proven. */
 bool dist_blob_done(const struct dist_blob *b);
 /** dist_blob_resumed() - how often it had to go on. */

@@ -84,6 +84,9 @@ int dist_reply_place(const struct dist_reply *r, struct arena *a, struct dist_pl
 /** dist_reply_is_mirror() - a mirror answered, not the registry. */
 bool dist_reply_is_mirror(const struct dist_reply *r);
 void dist_reply_free(struct dist_reply *r); /* NULL is fine */
+/** dist_reply_cut() - hang up: a read by another thread, which still frees it, ends with an error.
+ */
+void dist_reply_cut(const struct dist_reply *r);
 
 /** dist_scope() - what a token must allow for a call on a repository, in @a. */
 struct strv dist_scope(const struct dist_session *s, const char *repo, struct arena *a);

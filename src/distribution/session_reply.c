@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "distribution/session-priv.h"
 
@@ -58,6 +59,11 @@ int dist_reply_place(const struct dist_reply *r, struct arena *a, struct dist_pl
 bool dist_reply_is_mirror(const struct dist_reply *r)
 {
     return r->mirror;
+}
+
+void dist_reply_cut(const struct dist_reply *r)
+{
+    (void)shutdown(http_reply_fd(r->http), SHUT_RDWR); /* it may be down already */
 }
 
 void dist_reply_free(struct dist_reply *r)

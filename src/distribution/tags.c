@@ -20,19 +20,6 @@ static const struct field page_fields[] = {
 };
 static const struct json_type page_type = JSON_TYPE("tags", struct page, page_fields);
 
-/* The query of: Link: </v2/x/tags/list?last=b&n=2>; rel="next". Only the query is taken: the rest
- * is known, and need not be believed. */
-static char *next_query(const struct dist_reply *reply, struct arena *a)
-{
-    const char *link = dist_reply_header(reply, "Link");
-    const char *open = link ? strchr(link, '<') : NULL, *close = open ? strchr(open, '>') : NULL;
-
-    if (!close || !strstr(close, "next"))
-        return NULL;
-    const char *q = memchr(open, '?', (size_t)(close - open));
-    return q ? arena_strndup(a, q, (size_t)(close - q)) : NULL;
-}
-
 static int read_page(struct dist_session *s, const struct dist_call *call, struct arena *a,
                      struct strv *tags, char **ret_next, struct err *err)
 {
@@ -51,7 +38,7 @@ static int read_page(struct dist_session *s, const struct dist_call *call, struc
         return err_as(err, ERR_INVALID, E2BIG, "more than %d tags", DIST_TAGS_MAX);
     for (size_t i = 0; i < page.tags.n; i++)
         strv_push(a, tags, page.tags.v[i]);
-    *ret_next = next_query(reply, a);
+    *ret_next = repo_next_page(reply, a);
     return 0;
 }
 

@@ -19,8 +19,9 @@
 #include "build/context.h"
 #include "build/dockerfile.h"
 #include "engine/build-priv.h"
+#include "engine/images-priv.h"
 #include "engine/registry-priv.h"
-#include "image/platform.h"
+#include "distribution/platform.h"
 #include "kern/rootfs.h"
 #include "kern/sandbox.h"
 
@@ -256,7 +257,10 @@ static int build(struct engine *e, const struct build_opts *o, const struct cont
     rq.host_ctx = &bc;
     if (session)
         build_session_fill(session, &rq);
-    return build_image(e->builder, &rq, a, ret, err);
+    r = build_image(e->builder, &rq, a, ret, err);
+    for (size_t i = 0; r >= 0 && i < rq.names.n; i++)
+        img_event(e, "tag", ret->image, img_familiar(rq.names.v[i], a), NULL);
+    return r;
 }
 
 int img_build(struct engine *e, const struct build_opts *o, img_read read, void *arg,
@@ -277,6 +281,7 @@ int img_build(struct engine *e, const struct build_opts *o, img_read read, void 
         r = build(e, o, &c, session, a, ret, err);
     context_done(&c);
     build_session_free(session);
-    (void)!store_gc(e->images, NULL, NULL, NULL); /* layers of a failure */
+    if (r < 0)
+        (void)!store_gc(e->images, NULL, NULL, NULL); /* layers of steps that count for nothing */
     return r;
 }

@@ -1,4 +1,8 @@
-/* What a container publishes: its port bindings and exposed ports as host ports of both families.
+/*
+ * What a container publishes in a network: its port bindings and exposed ports, in both families,
+ * as ports of the host; or, in a network that is routed, as its own ports that the outside may
+ * reach. No port of the host is taken for these, and the binding's host address only tells which
+ * family is meant; but one on loopback, which nobody outside can mean, opens nothing.
  */
 #include "engine/engine-priv.h"
 
@@ -70,8 +74,26 @@ static struct ip default_host(const struct container *c, const struct net *n)
     return ip;
 }
 
+static bool is_routed(const struct net *n, int family)
+{
+    return n && n->links && network_gateway_mode(n->links, family) == GATEWAY_ROUTED;
+}
+
+/* Return: true: it is a port of the host. */
+static bool put_port(const struct net *n, const struct publish *p, struct arena *a,
+                     struct ctr_published *out)
+{
+    if (!is_routed(n, p->host.family)) {
+        arena_push(a, out->host) = *p;
+        return true;
+    }
+    if (network_subnet(n->links, p->host.family).family && !ip_is_loopback(&p->host))
+        arena_push(a, out->own) = *p;
+    return false;
+}
+
 static int add_port(const struct container *c, const struct net *n, const char *key,
-                    const struct port_binding *b, struct arena *a, struct ctr_ports *out,
+                    const struct port_binding *b, struct arena *a, struct ctr_published *out,
                     struct err *err)
 {
     struct publish p = {.reserved = -1};
@@ -85,18 +107,18 @@ static int add_port(const struct container *c, const struct net *n, const char *
     p.host = default_host(c, n);
     if (*host && (strchr(host, '/') || ip_parse(host, &p.host) < 0))
         return err_invalid(err, "invalid host address \"%s\"", host);
-    arena_push(a, *out) = p;
+    bool first = put_port(n, &p, a, out);
     if (*host || !ip_is_any(&p.host) || !ports_have_ipv6())
         return 0;
     p.host = (struct ip){.family = AF_INET6};
-    p.twin = true;
-    arena_push(a, *out) = p;
+    p.twin = first;
+    (void)put_port(n, &p, a, out);
     return 0;
 }
 
 static int collect(const struct container *c, const struct net *n,
                    const struct container_config *config, const struct host_config *host,
-                   struct arena *a, struct ctr_ports *ret, struct err *err)
+                   struct arena *a, struct ctr_published *ret, struct err *err)
 {
     int r = 0;
 
@@ -121,16 +143,57 @@ static int collect(const struct container *c, const struct net *n,
 }
 
 int ctr_collect_ports(const struct container *c, const struct net *n, struct arena *a,
-                      struct ctr_ports *ret, struct err *err)
+                      struct ctr_published *ret, struct err *err)
 {
     return collect(c, n, c->config, c->host, a, ret, err);
+}
+
+bool ctr_publishes(const struct container *c)
+{
+    return c->host->port_bindings.n > 0 || c->host->publish_all_ports;
+}
+
+bool ctr_own_ports(const struct container *c, const struct ctr_end *end, struct arena *a,
+                   struct ctr_ports *ret)
+{
+    struct ctr_published all = {0};
+    struct err checked = {0}; /* at the creation */
+
+    if (!ctr_publishes(c) || (!is_routed(end->net, AF_INET) && !is_routed(end->net, AF_INET6)) ||
+        ctr_collect_ports(c, end->net, a, &all, &checked) < 0 || all.own.n == 0)
+        return false;
+    *ret = all.own;
+    return true;
+}
+
+int ctr_open_ports(struct container *c, struct err *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; r >= 0 && i < c->net.nends; i++) {
+        auto_arena struct arena a = ARENA_INIT;
+        const struct ctr_end *end = &c->net.ends[i];
+        struct ctr_ports own;
+        if (ctr_own_ports(c, end, &a, &own))
+            r = network_open_ports(end->net->links, &end->ep, own.v, own.n, err);
+    }
+    return r;
+}
+
+void ctr_shut_ports(const struct container *c, const struct ctr_end *end)
+{
+    auto_arena struct arena a = ARENA_INIT;
+    struct ctr_ports own;
+
+    if (ctr_own_ports(c, end, &a, &own))
+        network_shut_ports(end->net->links, &end->ep, own.v, own.n);
 }
 
 int ctr_check_ports(struct engine *e, const struct container_config *config,
                     const struct host_config *host, struct err *err)
 {
     auto_arena struct arena a = ARENA_INIT;
-    struct ctr_ports ports = {0};
+    struct ctr_published ports = {0};
     uint16_t port;
     const char *proto;
 

@@ -220,6 +220,7 @@ int ctr_end_join(struct container *c, const char *network, const struct endpoint
 void ctr_end_leave(struct container *c, struct ctr_end *end)
 {
     end_names_remove(c, end);
+    ctr_shut_ports(c, end);
     network_leave(end->net->links, &end->ep);
     net_put_end(c->e, end->net);
     *end = (struct ctr_end){0};
@@ -265,7 +266,7 @@ struct shim_net *ctr_end_plan(const struct container *c, const struct ctr_end *e
     net->mtu = link.mtu;
     net->isolated = link.isolated;
     net->no_ipv6 = !end->ep.ip6.family;
-    net->hairpin = c->host->port_bindings.n > 0 || c->host->publish_all_ports;
+    net->hairpin = ctr_publishes(c);
     if (strcmp(link.kind, "ipvlan") != 0) /* these have their parent's */
         net->mac = arena_strdup(a, end->ep.mac);
     if (end->ep.ip.family)
@@ -381,7 +382,7 @@ int ctr_net_join(struct container *c, struct arena *a, struct shim_plan *plan, s
     }
     ctr_gateways(c, a, &plan->gateways);
     plan->dns = ctr_wants_dns(c);
-    plan->go = ctr_port_end(c) && (c->host->port_bindings.n > 0 || c->host->publish_all_ports);
+    plan->go = c->net.nends > 0 && ctr_publishes(c);
     return 0;
 }
 
@@ -419,10 +420,13 @@ int ctr_net_started(struct container *c, struct err *err)
 int ctr_net_publish(struct container *c, struct err *err)
 {
     auto_arena struct arena a = ARENA_INIT;
-    struct ctr_ports ports = {0};
+    struct ctr_published all = {0};
     struct ctr_end *end = ctr_port_end(c);
-    int r = end ? ctr_collect_ports(c, end->net, &a, &ports, err) : 0;
+    int r = ctr_open_ports(c, err);
 
+    if (r >= 0 && end)
+        r = ctr_collect_ports(c, end->net, &a, &all, err);
+    struct ctr_ports ports = all.host;
     if (r < 0 || ports.n == 0)
         return r;
     r = network_publish(end->net->links, &end->ep, ports.v, ports.n, c->name, err);

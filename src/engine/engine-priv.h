@@ -3,8 +3,8 @@
  *
  * Locks, in the order they are taken:
  *
- *   nets.making      one network made, removed or mended at a time; held while the kernel does it
  *   container.op     one of start, remove, restart, rename, connect; held while they block
+ *   nets.making      one network made, removed or mended at a time; held while the kernel does it
  *   container.freeze one freeze or thaw at a time; held while the kernel does it
  *   container.ends   its ends in networks change; an exit waits for it, then takes them all
  *   engine.lock      the table of containers and of execs; never held over I/O

@@ -17,6 +17,7 @@
 #include "wire/container.h"
 #include "wire/exec.h"
 #include "wire/filters.h"
+#include "distribution/platform.h"
 #include "wire/image.h"
 #include "wire/registry.h"
 #include "wire/system.h"
@@ -247,31 +248,45 @@ struct img_deleted {
     struct image_delete_item **v;
     size_t n;
 };
-int img_list(struct engine *e, bool all, const struct filters *f, struct arena *a,
+enum img_list_flags {
+    IMG_ALL = 1,       /* with what other images were built on */
+    IMG_MANIFESTS = 2, /* with what their names stand for */
+};
+int img_list(struct engine *e, unsigned flags, const struct filters *f, struct arena *a,
              struct img_summaries *ret, struct err *err) MUST;
-int img_inspect(struct engine *e, const char *name, struct arena *a, struct image_inspect *ret,
-                struct err *err) MUST;
-int img_history(struct engine *e, const char *name, struct arena *a, struct img_history *ret,
-                struct err *err) MUST;
+/** img_inspect() - @want: of the platforms that the name stands for, or NULL (here and below):
+ * -ENOENT if it is not here; @manifests: tell of all of them */
+int img_inspect(struct engine *e, const char *name, const struct platform *want, bool manifests,
+                struct arena *a, struct image_inspect *ret, struct err *err) MUST;
+int img_history(struct engine *e, const char *name, const struct platform *want, struct arena *a,
+                struct img_history *ret, struct err *err) MUST;
 int img_tag(struct engine *e, const char *name, const char *repo, const char *tag,
             struct err *err) MUST;
 int img_remove(struct engine *e, const char *name, bool force, bool noprune, struct arena *a,
                struct img_deleted *ret, struct err *err) MUST;
+/** img_remove_platform() - of what a name stands for, the image of one platform; the name goes
+ * only with the one that it means here. */
+int img_remove_platform(struct engine *e, const char *name, const struct platform *want, bool force,
+                        struct arena *a, struct img_deleted *ret, struct err *err) MUST;
 int img_prune(struct engine *e, const struct filters *f, struct arena *a,
               struct image_prune_response *ret, struct err *err) MUST;
 
+struct import_options;
 /* A line for the user: "Loaded image: x". */
 typedef int (*img_say)(void *arg, const char *text, struct err *err);
 
-int img_load(struct engine *e, img_read read, void *read_arg, img_say say, void *say_arg,
-             struct err *err) MUST;
+int img_load(struct engine *e, const struct platform *want, img_read read, void *read_arg,
+             img_say say, void *say_arg, struct err *err) MUST;
+/** img_import() - @repo, @tag: its name, or NULL; @changes: lines of a Dockerfile; @o: what else the
+ * user said of it (ref and config are set here) */
 int img_import(struct engine *e, img_read read, void *read_arg, const char *repo, const char *tag,
-               const char *message, const struct strv *changes, struct arena *a, char **ret_id,
+               const struct strv *changes, struct import_options *o, struct arena *a, char **ret_id,
                struct err *err) MUST;
 /** img_save_check() - do all these images exist? Before any header. */
-int img_save_check(struct engine *e, const struct strv *names, struct err *err) MUST;
-int img_save(struct engine *e, const struct strv *names, img_write write, void *arg,
-             struct err *err) MUST;
+int img_save_check(struct engine *e, const struct strv *names, const struct platform *want,
+                   struct err *err) MUST;
+int img_save(struct engine *e, const struct strv *names, const struct platform *want,
+             img_write write, void *arg, struct err *err) MUST;
 
 /* ---- registries ---- */
 
@@ -287,8 +302,9 @@ int img_pull(struct engine *e, const char *name, const char *tag, const char *pl
              const struct auth_config *auth, int gone_fd, img_progress fn, void *arg,
              struct err *err) MUST;
 /** img_push() - @tag: NULL or "" if @name has one; none at all pushes all tags that are here. */
-int img_push(struct engine *e, const char *name, const char *tag, const struct auth_config *auth,
-             int gone_fd, img_progress fn, void *arg, struct err *err) MUST;
+int img_push(struct engine *e, const char *name, const char *tag, const struct platform *want,
+             const struct auth_config *auth, int gone_fd, img_progress fn, void *arg,
+             struct err *err) MUST;
 /** registry_login() - are these credentials good? Their registry is @auth->server_address. */
 int registry_login(struct engine *e, const struct auth_config *auth, int gone_fd, struct arena *a,
                    struct auth_response *ret, struct err *err) MUST;

@@ -24,7 +24,7 @@ static int give_name(struct engine *e, const char *name, const struct image_row 
     auto_tx struct db *tx = e->db;
     r = image_tag_set(e->images, name, row->id, NULL, err);
     if (r >= 0 && row->manifest)
-        r = image_name_manifest_set(e->images, name, row->manifest, err);
+        r = image_name_origin_set(e->images, name, row->manifest, row->index, err);
     return r < 0 ? r : db_commit(&tx, err);
 }
 
@@ -207,6 +207,21 @@ int img_remove(struct engine *e, const char *name, bool force, bool noprune, str
     if (r < 0 || (user && by_name))
         return r; /* forced: the name goes, the image stays for its containers */
     return delete_image(e, &row, a, ret, &freed, err);
+}
+
+int img_remove_platform(struct engine *e, const char *name, const struct platform *want, bool force,
+                        struct arena *a, struct img_deleted *ret, struct err *err)
+{
+    struct image_row named, row;
+    int r = image_resolve(e->images, name, a, &named, err);
+
+    if (r < 0)
+        return r;
+    row = named;
+    r = image_for_platform(e->images, name, want, a, &row, err);
+    if (r < 0)
+        return r;
+    return img_remove(e, str_eq(row.id, named.id) ? name : row.id, force, false, a, ret, err);
 }
 
 int img_prune(struct engine *e, const struct filters *f, struct arena *a,

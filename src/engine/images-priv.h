@@ -2,6 +2,7 @@
 #pragma once
 
 #include "engine/engine-priv.h"
+#include "image/index.h"
 
 struct img_filter {
     const struct filters *f;
@@ -10,6 +11,15 @@ struct img_filter {
     struct arena *a;
 };
 
+struct img_manifests {
+    struct oci_descriptor *target; /* what the name means, or NULL */
+    struct manifest_summary **v;
+    size_t n;
+};
+
+/** img_manifests() - all manifests of what an image's name stands for. */
+int img_manifests(struct engine *e, const struct image_row *row, struct arena *a,
+                  struct img_manifests *ret, struct err *err) MUST;
 /** img_familiar() - a reference as users write it: without the default registry and folder. */
 char *img_familiar(const char *full, struct arena *a);
 /** img_event() - publish; @labels may be NULL. */

@@ -85,11 +85,14 @@ static struct container_config *config_of(const struct oci_image *img, struct ar
     return c;
 }
 
-static int read_image(struct engine *e, const char *name, struct arena *a, struct image_row *row,
-                      struct oci_image **img, struct err *err)
+static int read_image(struct engine *e, const char *name, const struct platform *want,
+                      struct arena *a, struct image_row *row, struct oci_image **img,
+                      struct err *err)
 {
     int r = image_resolve(e->images, name, a, row, err);
 
+    if (r >= 0)
+        r = image_for_platform(e->images, name, want, a, row, err);
     return r < 0 ? r : image_config_read(e->images, row->id, a, img, NULL, err);
 }
 
@@ -98,7 +101,7 @@ int img_resolve(struct engine *e, const char *name, struct arena *a, struct img_
 {
     struct image_row row;
     struct oci_image *img;
-    int r = read_image(e, name, a, &row, &img, err);
+    int r = read_image(e, name, NULL, a, &row, &img, err);
 
     if (r < 0)
         return r;
@@ -220,7 +223,19 @@ int img_summarize(struct engine *e, const struct image_row *row, struct arena *a
     return 0;
 }
 
-int img_list(struct engine *e, bool all, const struct filters *f, struct arena *a,
+static int add_manifests(struct engine *e, const struct image_row *row, struct arena *a,
+                         struct image_summary *s, struct err *err)
+{
+    struct img_manifests m = {0};
+    int r = img_manifests(e, row, a, &m, err);
+
+    s->descriptor = m.target;
+    s->manifests.v = m.v;
+    s->manifests.n = m.n;
+    return r;
+}
+
+int img_list(struct engine *e, unsigned flags, const struct filters *f, struct arena *a,
              struct img_summaries *ret, struct err *err)
 {
     struct img_filter x = {.f = f, .a = a};
@@ -233,26 +248,32 @@ int img_list(struct engine *e, bool all, const struct filters *f, struct arena *
         struct image_summary *s;
         struct strmap labels = {0};
         /* Without -a the steps of a build are left out: unnamed, with children. */
-        if (!all && rows.v[i].tags.n == 0 && rows.v[i].digests.n == 0 &&
+        if (!(flags & IMG_ALL) && rows.v[i].tags.n == 0 && rows.v[i].digests.n == 0 &&
             image_has_child(e->images, rows.v[i].id, NULL) > 0)
             continue;
         r = img_summarize(e, &rows.v[i], a, &s, &labels, err);
-        if (r >= 0 && img_matches(&x, &rows.v[i], &labels, &s->repo_tags))
-            arena_push(a, *ret) = s;
+        if (r < 0 || !img_matches(&x, &rows.v[i], &labels, &s->repo_tags))
+            continue;
+        arena_push(a, *ret) = s;
+        if (flags & IMG_MANIFESTS)
+            r = add_manifests(e, &rows.v[i], a, s, err);
     }
     return r < 0 ? r : 0;
 }
 
 /* ---- inspect, history ---- */
 
-int img_inspect(struct engine *e, const char *name, struct arena *a, struct image_inspect *ret,
-                struct err *err)
+int img_inspect(struct engine *e, const char *name, const struct platform *want, bool manifests,
+                struct arena *a, struct image_inspect *ret, struct err *err)
 {
+    struct img_manifests m = {0};
     struct image_row row;
     struct oci_image *img;
     char text[TIME_TEXT];
-    int r = read_image(e, name, a, &row, &img, err);
+    int r = read_image(e, name, want, a, &row, &img, err);
 
+    if (r >= 0 && manifests)
+        r = img_manifests(e, &row, a, &m, err);
     if (r < 0)
         return r;
     struct strv lowers = image_lowers(&row, a);
@@ -274,6 +295,8 @@ int img_inspect(struct engine *e, const char *name, struct arena *a, struct imag
         .size_b = row.size,
         .graph_driver = {.name = arena_strdup(a, "overlay2")},
         .rootfs = {.type = arena_strdup(a, "layers"), .layers = row.layers},
+        .descriptor = image_target(e->images, &row, a),
+        .manifests = {m.v, m.n},
         .metadata = {.last_tag_time = arena_strdup(a, time_rfc3339(row.tagged_ns, text))},
     };
     if (lowers.n)
@@ -282,12 +305,12 @@ int img_inspect(struct engine *e, const char *name, struct arena *a, struct imag
     return 0;
 }
 
-int img_history(struct engine *e, const char *name, struct arena *a, struct img_history *ret,
-                struct err *err)
+int img_history(struct engine *e, const char *name, const struct platform *want, struct arena *a,
+                struct img_history *ret, struct err *err)
 {
     struct image_row row;
     struct oci_image *img;
-    int r = read_image(e, name, a, &row, &img, err);
+    int r = read_image(e, name, want, a, &row, &img, err);
     size_t layer = 0;
     struct img_history up = {0};
 
@@ -319,13 +342,13 @@ int img_history(struct engine *e, const char *name, struct arena *a, struct img_
 
 /* ---- load, import, save ---- */
 
-int img_load(struct engine *e, img_read read, void *read_arg, img_say say, void *say_arg,
-             struct err *err)
+int img_load(struct engine *e, const struct platform *want, img_read read, void *read_arg,
+             img_say say, void *say_arg, struct err *err)
 {
     auto_arena struct arena a = ARENA_INIT;
     auto_source struct source *body = source_cb(read, read_arg);
     struct load_result res = {0};
-    int r = image_load(e->images, body, NULL, &a, &res, err);
+    int r = image_load(e->images, body, &(struct load_options){.want = want}, &a, &res, err);
 
     for (size_t i = 0; r >= 0 && i < res.n; i++) {
         const struct loaded_image *img = &res.v[i];
@@ -346,32 +369,30 @@ int img_load(struct engine *e, img_read read, void *read_arg, img_say say, void 
 }
 
 int img_import(struct engine *e, img_read read, void *read_arg, const char *repo, const char *tag,
-               const char *message, const struct strv *changes, struct arena *a, char **ret_id,
+               const struct strv *changes, struct import_options *o, struct arena *a, char **ret_id,
                struct err *err)
 {
     auto_source struct source *body = source_cb(read, read_arg);
     char id[DIGEST_LEN + 1];
-    const char *ref = str_empty(repo)  ? NULL
-                      : str_empty(tag) ? repo
-                                       : arena_printf(a, "%s:%s", repo, tag);
-    struct oci_image_config config = {0};
-    struct import_options o = {
-        .ref = ref, .message = str_empty(message) ? NULL : message, .config = &config};
-    int r = changes_apply(a, changes, &config, err);
+    struct oci_image_config *config = arena_new(a, struct oci_image_config);
+    int r = changes_apply(a, changes, config, err);
 
+    o->ref = str_empty(repo) ? NULL : str_empty(tag) ? repo : arena_printf(a, "%s:%s", repo, tag);
+    o->config = config;
     if (r >= 0)
-        r = image_import(e->images, body, &o, id, err);
+        r = image_import(e->images, body, o, id, err);
     if (r < 0)
         return r;
     *ret_id = arena_strdup(a, id);
-    img_event(e, "import", id, ref ? ref : id, NULL);
+    img_event(e, "import", id, o->ref ? o->ref : id, NULL);
     return 0;
 }
 
-int img_save_check(struct engine *e, const struct strv *names, struct err *err)
+int img_save_check(struct engine *e, const struct strv *names, const struct platform *want,
+                   struct err *err)
 {
     struct image_export *x;
-    int r = image_export_new(e->images, names, &x, err);
+    int r = image_export_new(e->images, names, want, &x, err);
 
     if (r < 0)
         return r;
@@ -379,13 +400,13 @@ int img_save_check(struct engine *e, const struct strv *names, struct err *err)
     return 0;
 }
 
-int img_save(struct engine *e, const struct strv *names, img_write write, void *arg,
-             struct err *err)
+int img_save(struct engine *e, const struct strv *names, const struct platform *want,
+             img_write write, void *arg, struct err *err)
 {
     auto_arena struct arena a = ARENA_INIT;
     auto_image_export struct image_export *x = NULL;
     auto_sink struct sink *out = sink_cb(write, arg);
-    int r = image_export_new(e->images, names, &x, err);
+    int r = image_export_new(e->images, names, want, &x, err);
 
     if (r >= 0)
         r = image_export_write(x, out, err);

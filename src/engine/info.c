@@ -268,7 +268,7 @@ int engine_disk_usage(struct engine *e, struct arena *a, struct disk_usage *ret,
     struct ctr_list_opts o = {.all = true, .size = true};
     struct ctr_summaries ctrs = {0};
     struct img_summaries imgs = {0};
-    int r = img_list(e, true, &none, a, &imgs, err);
+    int r = img_list(e, IMG_ALL, &none, a, &imgs, err);
 
     if (r >= 0)
         r = ctr_list(e, &o, a, &ctrs, err);

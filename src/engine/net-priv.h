@@ -81,6 +81,9 @@ struct net **nets_all(struct engine *e, size_t *ret_n);
 /* net_heal.c */
 /** nets_watch() - from here on, what others do to our links and rules is mended. */
 int nets_watch(struct engine *e, struct err *err) MUST;
+/** net_mend() - one network, at once: somebody has found that its link is not there. Waits for who
+ * makes or mends another one; container.ends must not be held. */
+int net_mend(struct engine *e, struct net *n, struct err *err) MUST;
 
 /* net_create.c */
 /** net_open_links() - what the record says, on the host. */
@@ -160,11 +163,25 @@ struct ctr_ports {
     struct publish *v;
     size_t n;
 };
+struct ctr_published {
+    struct ctr_ports host; /* ports of the host */
+    struct ctr_ports own;  /* of routed networks: at the container's address; no host_port */
+};
 int ctr_check_ports(struct engine *e, const struct container_config *config,
                     const struct host_config *host, struct err *err) MUST;
-/** ctr_collect_ports() - what shall be published when it runs, in @a. */
+/** ctr_collect_ports() - what shall be published in @n when it runs, in @a. */
 int ctr_collect_ports(const struct container *c, const struct net *n, struct arena *a,
-                      struct ctr_ports *ret, struct err *err) MUST;
+                      struct ctr_published *ret, struct err *err) MUST;
+/** ctr_publishes() - anything at all? */
+bool ctr_publishes(const struct container *c);
+/** ctr_own_ports() - those that are reached at the end's own address. Return: are there any? */
+bool ctr_own_ports(const struct container *c, const struct ctr_end *end, struct arena *a,
+                   struct ctr_ports *ret);
+/** ctr_open_ports() - these, of all ends; again is nothing. Unlike ports of the host they do not
+ * follow the default route. */
+int ctr_open_ports(struct container *c, struct err *err) MUST;
+/** ctr_shut_ports() - of one end, opened or not. */
+void ctr_shut_ports(const struct container *c, const struct ctr_end *end);
 /** port_proto() - static text for "tcp", "udp", "sctp"; NULL for anything else. */
 const char *port_proto(const char *name);
 
@@ -190,7 +207,7 @@ int ctr_net_files(struct container *c, struct err *err) MUST;
  */
 int ctr_net_refresh(struct container *c, struct err *err) MUST;
 /** ctr_upstreams() - the name servers behind ours. */
-size_t ctr_upstreams(const struct container *c, struct ip *ret, size_t max);
+size_t ctr_upstreams(const struct container *c, struct dns_server *ret, size_t max);
 
 /* net_inspect.c */
 void ctr_net_settings(struct container *c, struct arena *a, struct network_settings *ret);

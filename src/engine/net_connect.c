@@ -85,7 +85,7 @@ static void unpublish(struct container *c, struct ctr_end *left)
     ctr_net_unpublish(&gone);
 }
 
-/* Ports follow the default route: when that moved to another network, so do they. */
+/* Ports of the host follow the default route: when that moved to another network, so do they. */
 static int move_ports(struct container *c, struct err *err)
 {
     const struct ctr_end *end = ctr_port_end(c);
@@ -110,6 +110,8 @@ static int settle(struct container *c, struct err *err)
         dns_client_set(c->net.dns, &view);
     }
     if (r >= 0)
+        r = ctr_open_ports(c, err);
+    if (r >= 0)
         r = move_ports(c, err);
     return r;
 }
@@ -124,6 +126,7 @@ static int ask_join(struct container *c, const struct ctr_end *end,
     if (!req.net)
         return err_code(err);
     ctr_gateways(c, &a, &req.gateways);
+    FAIL_POINT("network.connect.planned", err);
     return ctr_ask(c, &req, -1, NULL, err);
 }
 
@@ -305,23 +308,45 @@ static int check_state(const struct container *c, struct err *err)
     return 0;
 }
 
+static int connect_once(struct container *c, struct net *n, const struct endpoint_settings *s,
+                        struct err *err)
+{
+    (void)pthread_mutex_lock(&c->op);
+    (void)pthread_mutex_lock(&c->ends);
+    int r = check_state(c, err);
+    if (r >= 0)
+        r = connect_locked(c, n, s, err);
+    (void)pthread_mutex_unlock(&c->ends);
+    (void)pthread_mutex_unlock(&c->op);
+    return r;
+}
+
+/* Somebody may delete the bridge when the end is just being made: again then, on the new one. */
+static int connect_to(struct container *c, struct net *n, const struct endpoint_settings *s,
+                      struct err *err)
+{
+    for (;;) {
+        struct net_link link = {0};
+        if (n->links)
+            network_link(n->links, &link);
+        int r = connect_once(c, n, s, err);
+        if (r >= 0 || !n->links || network_has_link(n->links, link.parent))
+            return r;
+        err_clear(err);
+        r = net_mend(c->e, n, err);
+        if (r < 0)
+            return err_wrap(err, r, "network %s", n->rec.net.name);
+    }
+}
+
 int net_connect(struct engine *e, const char *network, const char *container,
                 const struct endpoint_settings *s, struct err *err)
 {
     static const struct endpoint_settings nothing = {0};
     struct net *n = net_get(e, network, err);
     auto_ctr struct container *c = n ? ctr_find(e, container, err) : NULL;
-    int r = c ? 0 : err_code(err);
+    int r = c ? connect_to(c, n, s ? s : &nothing, err) : err_code(err);
 
-    if (c) {
-        (void)pthread_mutex_lock(&c->op);
-        (void)pthread_mutex_lock(&c->ends);
-        r = check_state(c, err);
-        if (r >= 0)
-            r = connect_locked(c, n, s ? s : &nothing, err);
-        (void)pthread_mutex_unlock(&c->ends);
-        (void)pthread_mutex_unlock(&c->op);
-    }
     net_put(e, n);
     return r;
 }

@@ -151,8 +151,23 @@ static struct strv reachable(const struct container *c, const struct resolv *rc,
     return v;
 }
 
-/* Our name server asks from the host: its local servers will do. */
-size_t ctr_upstreams(const struct container *c, struct ip *ret, size_t max)
+static bool has_ipv6(const struct container *c)
+{
+    for (size_t i = 0; i < c->net.nends; i++)
+        if (c->net.ends[i].ep.ip6.family)
+            return true;
+    return false;
+}
+
+/* Servers that the container was given are its own: they may be behind a tunnel of its, or in it.
+ * The host's are asked from the host where the container cannot: on loopback, and by IPv6 when it
+ * has none. */
+static bool is_hosts(const struct container *c, const struct ip *ip)
+{
+    return c->host->dns.n == 0 && (ip_is_loopback(ip) || (ip->family == AF_INET6 && !has_ipv6(c)));
+}
+
+size_t ctr_upstreams(const struct container *c, struct dns_server *ret, size_t max)
 {
     auto_arena struct arena a = ARENA_INIT;
     struct resolv rc = {0};
@@ -162,8 +177,10 @@ size_t ctr_upstreams(const struct container *c, struct ip *ret, size_t max)
     if (read_resolv(c, &a, &rc, &ignored) < 0)
         return 0;
     for (size_t i = 0; i < rc.servers.n && n < max; i++)
-        if (ip_parse(rc.servers.v[i], &ret[n]) == 0)
+        if (ip_parse(rc.servers.v[i], &ret[n].ip) == 0) {
+            ret[n].host = is_hosts(c, &ret[n].ip);
             n++;
+        }
     return n;
 }
 

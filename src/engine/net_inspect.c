@@ -54,6 +54,36 @@ static struct endpoint_settings *describe(const struct container *c, const char 
     return s;
 }
 
+static bool is_shown(const port_map *map, const char *key, const char *host_ip)
+{
+    const struct objv *list = port_map_get(map, key);
+
+    for (size_t i = 0; list && i < list->n; i++) {
+        const struct port_binding *b = list->v[i];
+        if (str_eq(b->host_ip, host_ip) && str_empty(b->host_port))
+            return true;
+    }
+    return false;
+}
+
+/* A container's own ports, in all of its routed networks together: without a host port. */
+static void put_own_ports(const struct container *c, struct arena *a, port_map *map)
+{
+    struct ctr_ports own;
+
+    for (size_t i = 0; i < c->net.nends; i++) {
+        if (!ctr_own_ports(c, &c->net.ends[i], a, &own))
+            continue;
+        for (size_t k = 0; k < own.n; k++) {
+            char text[INET6_ADDRSTRLEN];
+            const char *key = arena_printf(a, "%u/%s", own.v[k].port, own.v[k].proto);
+            const char *host = ip_format(&own.v[k].host, text);
+            if (!is_shown(map, key, host))
+                port_map_add(map, a, key, host, "");
+        }
+    }
+}
+
 static void published(struct container *c, struct arena *a, port_map *map)
 {
     char text[INET6_ADDRSTRLEN];
@@ -66,6 +96,7 @@ static void published(struct container *c, struct arena *a, port_map *map)
                      p->host.family ? ip_format(&p->host, text) : "0.0.0.0",
                      arena_printf(a, "%u", p->host_port));
     }
+    put_own_ports(c, a, map);
 }
 
 /* The members that stand outside of Networks are those of the default bridge. */

@@ -25,13 +25,15 @@ static int tags_here(struct engine *e, const struct reference *ref, struct arena
 }
 
 static int push_one(struct engine *e, struct dist_session *s, const struct reference *ref,
-                    int gone_fd, img_progress fn, void *arg, struct err *err)
+                    const struct platform *want, int gone_fd, img_progress fn, void *arg,
+                    struct err *err)
 {
     auto_arena struct arena a = ARENA_INIT;
     char text[REF_TEXT_MAX + 1], name[REF_TEXT_MAX + 1];
     struct push_options o = {.session = s,
                              .transfers = e->registries->transfers,
                              .ref = ref,
+                             .want = want,
                              .gone_fd = gone_fd,
                              .tell = fn,
                              .ctx = arg};
@@ -46,8 +48,8 @@ static int push_one(struct engine *e, struct dist_session *s, const struct refer
 }
 
 static int push_tags(struct engine *e, const struct reference *ref, const struct strv *tags,
-                     const struct auth_config *auth, int gone_fd, img_progress fn, void *arg,
-                     struct err *err)
+                     const struct platform *want, const struct auth_config *auth, int gone_fd,
+                     img_progress fn, void *arg, struct err *err)
 {
     auto_arena struct arena a = ARENA_INIT;
     auto_dist_session struct dist_session *s = NULL;
@@ -57,13 +59,14 @@ static int push_tags(struct engine *e, const struct reference *ref, const struct
         struct reference one;
         r = registry_reference(ref->name, tags->v[i], &one, err);
         if (r >= 0)
-            r = push_one(e, s, &one, gone_fd, fn, arg, err);
+            r = push_one(e, s, &one, want, gone_fd, fn, arg, err);
     }
     return r;
 }
 
-int img_push(struct engine *e, const char *name, const char *tag, const struct auth_config *auth,
-             int gone_fd, img_progress fn, void *arg, struct err *err)
+int img_push(struct engine *e, const char *name, const char *tag, const struct platform *want,
+             const struct auth_config *auth, int gone_fd, img_progress fn, void *arg,
+             struct err *err)
 {
     auto_arena struct arena a = ARENA_INIT;
     char text[REF_TEXT_MAX + 1];
@@ -86,5 +89,5 @@ int img_push(struct engine *e, const char *name, const char *tag, const struct a
     if (r < 0)
         return r;
     strv_push(&a, &one, ref.tag);
-    return push_tags(e, &ref, ref.tag[0] ? &one : &here, auth, gone_fd, fn, arg, err);
+    return push_tags(e, &ref, ref.tag[0] ? &one : &here, want, auth, gone_fd, fn, arg, err);
 }

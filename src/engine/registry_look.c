@@ -98,14 +98,14 @@ int registry_search(struct engine *e, const char *term, int64_t limit, const str
 
 /* ---- inspection ---- */
 
-static void add_platform(struct distribution_inspect *out, const char *os, const char *arch,
-                         const char *variant, struct arena *a)
+static void add_platform(struct distribution_inspect *out, const struct oci_platform *from,
+                         struct arena *a)
 {
-    struct image_platform *p = arena_new(a, struct image_platform);
+    struct oci_platform *p = arena_new(a, struct oci_platform);
 
-    p->os = arena_strdup(a, str_or(os, ""));
-    p->architecture = arena_strdup(a, str_or(arch, ""));
-    p->variant = str_empty(variant) ? NULL : arena_strdup(a, variant);
+    *p = *from;
+    p->os = arena_strdup(a, str_or(from->os, ""));
+    p->architecture = arena_strdup(a, str_or(from->architecture, ""));
     arena_push(a, out->platforms) = p;
 }
 
@@ -115,13 +115,14 @@ static int platform_of_image(struct dist_session *s, const char *repo,
                              struct distribution_inspect *out, struct err *err)
 {
     auto_buf struct buf text = BUF_INIT;
-    struct oci_image img = {0};
+    struct oci_platform platform = {0};
     int r = dist_blob_get(s, repo, man->config->digest, (uint64_t)man->config->size, &text, err);
 
     if (r >= 0)
-        r = json_decode(&oci_image_type, buf_str(&text), text.len, a, &img, JSON_NOCASE, err);
-    if (r >= 0 && !str_empty(img.architecture))
-        add_platform(out, img.os, img.architecture, img.variant, a);
+        r = json_decode(&oci_platform_type, buf_str(&text), text.len, a, &platform, JSON_NOCASE,
+                        err);
+    if (r >= 0 && !str_empty(platform.architecture))
+        add_platform(out, &platform, a);
     return r;
 }
 
@@ -137,15 +138,15 @@ static int describe(struct dist_session *s, const struct reference *ref, struct 
         r = remote_manifest_check(&doc, a, &m, err);
     if (r < 0)
         return r;
-    ret->descriptor = (struct image_descriptor){.media_type = arena_strdup(a, m.doc.media_type),
-                                                .digest = arena_strdup(a, doc.digest),
-                                                .size_b = (int64_t)doc.len};
+    ret->descriptor = (struct oci_descriptor){.media_type = arena_strdup(a, m.doc.media_type),
+                                              .digest = arena_strdup(a, doc.digest),
+                                              .size = (int64_t)doc.len};
     if (!m.index)
         return platform_of_image(s, repo, &m.man, a, ret, err);
     for (size_t i = 0; i < m.man.manifests.n; i++) {
         const struct oci_descriptor *d = m.man.manifests.v[i];
         if (d->platform)
-            add_platform(ret, d->platform->os, d->platform->architecture, d->platform->variant, a);
+            add_platform(ret, d->platform, a);
     }
     return 0;
 }

@@ -218,6 +218,8 @@ int ctr_net_restore(struct container *c, const struct ctr_state *st, struct err 
     for (size_t i = 0; i < c->net.nends; i++)
         if (str_eq(c->net.ends[i].id, st->port_end))
             end = &c->net.ends[i];
+    if (r >= 0)
+        r = ctr_open_ports(c, err);
     if (r < 0 || !end || st->ports.n == 0)
         return r;
     struct publish *ports = xcalloc(st->ports.n, sizeof(*ports));

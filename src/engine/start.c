@@ -259,15 +259,41 @@ static int fill_plan(struct container *c, struct arena *a, struct shim_plan *pla
     return r < 0 ? r : ctr_seccomp(c, &caps, ret_seccomp, err);
 }
 
-/* Waits for the shim's first word. */
-static int first_event(int control, struct arena *a, struct shim_event *ev, struct err *err)
+/* Somebody has deleted the link that an end was to be made on. */
+static int answer_parent(struct container *c, int control, const struct shim_event *ev,
+                         struct err *err)
 {
-    int r = shim_first_event(control, SHIM_PATIENCE_MS, a, ev, err);
+    struct shim_req req = {.op = "parent"};
+    struct net_link link;
 
-    if (r == 0)
-        return err_no(err, ECONNRESET, "the shim ended before the container was started");
+    if (ev->net >= c->net.nends)
+        return err_no(err, EPROTO, "the shim asks for network %u of %zu", ev->net, c->net.nends);
+    struct net *n = c->net.ends[ev->net].net;
+    int r = net_mend(c->e, n, err);
     if (r < 0)
-        return r;
+        return err_wrap(err, r, "network %s", n->rec.net.name);
+    network_link(n->links, &link);
+    req.parent = link.parent;
+    r = shim_send(control, &shim_req_type, &req, NULL, 0);
+    return r < 0 ? err_no(err, r, "tell the shim the network's link") : 0;
+}
+
+/* Waits for the shim's first word about the container. */
+static int first_event(struct container *c, int control, struct arena *a, struct shim_event *ev,
+                       struct err *err)
+{
+    for (;;) {
+        int r = shim_first_event(control, SHIM_PATIENCE_MS, a, ev, err);
+        if (r == 0)
+            return err_no(err, ECONNRESET, "the shim ended before the container was started");
+        if (r < 0)
+            return r;
+        if (strcmp(ev->event, "parent") != 0)
+            break;
+        r = answer_parent(c, control, ev, err);
+        if (r < 0)
+            return r;
+    }
     if (strcmp(ev->event, "failed") == 0)
         return err_as(err, (enum err_kind)ev->kind, ev->no, "%s", str_or(ev->msg, ""));
     return 0;
@@ -290,7 +316,7 @@ static int follow_shim(struct container *c, const struct shim_plan *plan, int co
     FAIL_POINT("container.start.spawned", err);
     int r = plan->go ? go(c, control, err) : 0;
 
-    return r < 0 ? r : first_event(control, a, ev, err);
+    return r < 0 ? r : first_event(c, control, a, ev, err);
 }
 
 /* The shim of a failed start is waited for: it deletes a cgroup, with all that is in it, which the

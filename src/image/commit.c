@@ -7,6 +7,7 @@
 #include "base/failpoint.h"
 #include "base/time.h"
 #include "image/layer.h"
+#include "distribution/platform.h"
 #include "image/store.h"
 
 static int64_t pack(void *ctx, struct sink *out, struct err *err)

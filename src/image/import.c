@@ -5,45 +5,32 @@
 
 #include "base/failpoint.h"
 #include "base/time.h"
-#include "image/layer.h"
+#include "distribution/platform.h"
 #include "distribution/reference.h"
+#include "image/layer.h"
 #include "image/store.h"
 
-struct platform {
-    char *os, *arch, *variant; /* variant may be NULL */
-};
-
-/* "os[/arch[/variant]]" */
-static int parse_platform(struct arena *a, const char *text, struct platform *ret, struct err *err)
+static int parse_platform(const char *text, struct arena *a, struct oci_platform **ret,
+                          struct err *err)
 {
-    struct platform p = {arena_strdup(a, "linux"), arena_strdup(a, host_architecture()), NULL};
+    struct platform p;
+    int r = platform_parse(text, &p, err);
 
-    if (str_empty(text)) {
-        *ret = p;
-        return 0;
-    }
-    struct strv v = str_split(a, text, '/');
-    if (v.n > 3 || strv_has(&v, ""))
-        return err_invalid(err, "\"%s\" is an invalid platform", text);
-    p.os = v.v[0];
-    if (strcmp(p.os, "linux") != 0)
-        return err_invalid(err, "operating system is not supported: %s", p.os);
-    if (v.n > 1)
-        p.arch = v.v[1];
-    if (v.n > 2)
-        p.variant = v.v[2];
-    *ret = p;
-    return 0;
+    if (r >= 0 && strcmp(p.os, "linux") != 0)
+        r = err_invalid(err, "operating system is not supported: %s", p.os);
+    if (r >= 0)
+        *ret = platform_oci(&p, a);
+    return r;
 }
 
-static void put_config(const struct platform *p, const struct import_options *opts,
+static void put_config(const struct oci_platform *p, const struct import_options *opts,
                        const char *diff_id, struct arena *a, struct buf *out)
 {
     struct oci_image_config config = opts->config ? *opts->config : (struct oci_image_config){0};
     char now[TIME_TEXT];
     struct oci_image img = {
         .created = time_rfc3339(now_ns(), now),
-        .architecture = p->arch,
+        .architecture = p->architecture,
         .os = p->os,
         .variant = p->variant,
         .comment = arena_strdup(a, str_or(opts->message, "")),
@@ -66,9 +53,9 @@ static int import(struct image_store *s, struct source *body, const struct impor
     auto_buf struct buf text = BUF_INIT;
     char name[REF_TEXT_MAX + 1];
     struct unpacked_layer layer;
-    struct platform p = {0};
+    struct oci_platform *p = NULL;
 
-    int r = parse_platform(&a, opts->platform, &p, err);
+    int r = parse_platform(opts->platform, &a, &p, err);
     if (r >= 0)
         r = image_new_name(opts->ref, name, err);
     if (r >= 0)
@@ -76,7 +63,7 @@ static int import(struct image_store *s, struct source *body, const struct impor
     if (r < 0)
         return r;
     FAIL_POINT("image.import.unpacked", err);
-    put_config(&p, opts, layer.diff_id, &a, &text);
+    put_config(p, opts, layer.diff_id, &a, &text);
     return image_create_tagged(s, &text, NULL, name, lease, ret_id, err);
 }
 

@@ -311,12 +311,14 @@ static int tag_all(struct loader *l, const struct planned_image *p, struct loade
 static int record_origin(struct loader *l, const struct planned_image *p,
                          const struct loaded_image *out, struct err *err)
 {
-    char digest[DIGEST_LEN + 1], name[REF_TEXT_MAX + 1];
+    char digest[DIGEST_LEN + 1], index[DIGEST_LEN + 1], name[REF_TEXT_MAX + 1];
     struct strv blobs = {0};
     struct reference ref;
     int r = 0;
 
     sha256_of(p->manifest->text, p->manifest->len, digest);
+    if (p->index)
+        sha256_of(p->index->text, p->index->len, index);
     for (size_t i = 0; r >= 0 && i < p->man.layers.n; i++) {
         const struct oci_descriptor *d = p->man.layers.v[i];
         struct layer_blob b = {.blob = d->digest,
@@ -334,7 +336,8 @@ static int record_origin(struct loader *l, const struct planned_image *p,
     for (size_t i = 0; r >= 0 && i < out->refs.n; i++) {
         r = reference_parse(out->refs.v[i], &ref, err);
         if (r >= 0)
-            r = image_name_manifest_set(l->s, reference_text(&ref, name), digest, err);
+            r = image_name_origin_set(l->s, reference_text(&ref, name), digest,
+                                      p->index ? index : NULL, err);
     }
     return r;
 }
@@ -367,6 +370,8 @@ static int write_documents(struct loader *l, const struct load_plan *plan, struc
         r = blob_put(l->s, p->config, p->config_len, l->lease, NULL, err);
         if (r >= 0 && p->manifest)
             r = blob_put(l->s, p->manifest->text, p->manifest->len, l->lease, NULL, err);
+        if (r >= 0 && p->manifest && p->index)
+            r = blob_put(l->s, p->index->text, p->index->len, l->lease, NULL, err);
     }
     return r;
 }

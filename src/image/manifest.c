@@ -54,6 +54,12 @@ static const struct field history_fields[] = {
 static const struct json_type history_type = JSON_TYPE("history", T, history_fields);
 #undef T
 
+static const struct field step_fields[] = {
+    FIELD(struct oci_image_step, "key", F_STR, key, .flags = F_REQUIRED),
+    FIELD(struct oci_image_step, "layer", F_I64, layer),
+};
+static const struct json_type step_type = JSON_TYPE("step", struct oci_image_step, step_fields);
+
 #define T struct oci_image_rootfs
 static const struct field rootfs_fields[] = {
     FIELD(T, "type", F_STR, type),
@@ -69,6 +75,7 @@ static const struct field image_fields[] = {
     FIELD(T, "architecture", F_STR, architecture),
     FIELD(T, "os", F_STR, os),
     FIELD(T, "os.version", F_STR, os_version, .flags = F_OMIT),
+    FIELD(T, "os.features", F_STRV, os_features, .flags = F_OMIT),
     FIELD(T, "variant", F_STR, variant, .flags = F_OMIT),
     FIELD(T, "comment", F_STR, comment, .flags = F_OMIT),
     FIELD(T, "docker_version", F_STR, docker_version, .flags = F_OMIT),
@@ -76,34 +83,16 @@ static const struct field image_fields[] = {
     FIELD(T, "config", F_PTR, config, .type = &oci_image_config_type, .flags = F_OMIT),
     FIELD(T, "rootfs", F_OBJ, rootfs, .type = &rootfs_type),
     FIELD(T, "history", F_OBJV, history, .type = &history_type, .flags = F_OMIT),
+    FIELD(T, "cleat.build.steps", F_OBJV, steps, .type = &step_type, .flags = F_OMIT),
 };
 const struct json_type oci_image_type = JSON_TYPE("image config", T, image_fields);
-#undef T
-
-#define T struct oci_platform
-static const struct field platform_fields[] = {
-    FIELD(T, "architecture", F_STR, architecture),
-    FIELD(T, "os", F_STR, os),
-    FIELD(T, "variant", F_STR, variant, .flags = F_OMIT),
-};
-static const struct json_type platform_type = JSON_TYPE("platform", T, platform_fields);
-#undef T
-
-#define T struct oci_descriptor
-static const struct field descriptor_fields[] = {
-    FIELD(T, "mediaType", F_STR, media_type),
-    FIELD(T, "digest", F_STR, digest, .flags = F_REQUIRED),
-    FIELD(T, "size", F_I64, size, .flags = F_REQUIRED),
-    FIELD(T, "annotations", F_STRMAP, annotations, .flags = F_OMIT),
-    FIELD(T, "platform", F_PTR, platform, .type = &platform_type, .flags = F_OMIT),
-};
-const struct json_type oci_descriptor_type = JSON_TYPE("descriptor", T, descriptor_fields);
 #undef T
 
 #define T struct oci_manifest
 static const struct field manifest_fields[] = {
     FIELD(T, "schemaVersion", F_I64, schema_version, .flags = F_REQUIRED),
     FIELD(T, "mediaType", F_STR, media_type, .flags = F_OMIT),
+    FIELD(T, "artifactType", F_STR, artifact_type, .flags = F_OMIT),
     FIELD(T, "config", F_PTR, config, .type = &oci_descriptor_type, .flags = F_OMIT),
     FIELD(T, "layers", F_OBJV, layers, .type = &oci_descriptor_type, .flags = F_OMIT),
     FIELD(T, "manifests", F_OBJV, manifests, .type = &oci_descriptor_type, .flags = F_OMIT),
@@ -144,6 +133,15 @@ int archive_manifest_decode(const char *text, size_t len, struct arena *a,
     }
     *ret = all;
     return 0;
+}
+
+struct oci_platform oci_image_platform(const struct oci_image *img)
+{
+    return (struct oci_platform){.architecture = img->architecture,
+                                 .os = img->os,
+                                 .os_version = img->os_version,
+                                 .os_features = img->os_features,
+                                 .variant = img->variant};
 }
 
 void chain_id(const struct strv *diff_ids, size_t n, char out[DIGEST_LEN + 1])

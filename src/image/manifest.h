@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/str.h"
+#include "distribution/descriptor.h"
 #include "distribution/manifest.h"
 
 #include <stdint.h>
@@ -45,8 +46,15 @@ struct oci_image_history {
     bool empty_layer;
 };
 
+/* A step of the build that made an image: the same step elsewhere gives the same layer. */
+struct oci_image_step {
+    char *key;     /* its identity, "sha256:<hex>" */
+    int64_t layer; /* index in rootfs.diff_ids; -1: it changed no file */
+};
+
 struct oci_image {
     char *created, *author, *architecture, *os, *variant, *os_version;
+    struct strv os_features;
     char *comment, *docker_version, *container; /* Docker's */
     struct oci_image_config *config;            /* may be NULL */
     struct oci_image_rootfs {
@@ -54,20 +62,12 @@ struct oci_image {
         struct strv diff_ids;
     } rootfs;
     VEC_OF(struct oci_image_history *) history;
-};
-
-struct oci_descriptor {
-    char *media_type, *digest;
-    int64_t size;
-    struct strmap annotations;
-    struct oci_platform {
-        char *architecture, *os, *variant;
-    } * platform;
+    VEC_OF(struct oci_image_step *) steps; /* ours: a cache that travels with the image */
 };
 
 struct oci_manifest {
     int64_t schema_version;
-    char *media_type;
+    char *media_type, *artifact_type;
     struct oci_descriptor *config;
     VEC_OF(struct oci_descriptor *) layers;
     VEC_OF(struct oci_descriptor *) manifests; /* of an index; one type reads both */
@@ -90,9 +90,12 @@ struct archive_images {
 int archive_manifest_decode(const char *text, size_t len, struct arena *a,
                             struct archive_images *ret, struct err *err) MUST;
 
+/** oci_image_platform() - for whom an image is, by its config, whose strings it shares. */
+struct oci_platform oci_image_platform(const struct oci_image *img);
+
 extern const struct json_type archive_image_type;
 extern const struct json_type oci_image_type, oci_image_config_type, oci_image_health_type;
-extern const struct json_type oci_descriptor_type, oci_manifest_type;
+extern const struct json_type oci_manifest_type;
 
 /** chain_id() - the chain ID of the first @n diff IDs (OCI image spec, "Layer ChainID"). */
 void chain_id(const struct strv *diff_ids, size_t n, char out[DIGEST_LEN + 1]);

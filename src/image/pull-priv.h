@@ -14,6 +14,7 @@ struct pull {
     struct lease *lease;
     const char *repo;           /* path in the registry: "library/busybox" */
     struct remote_manifest man; /* of the image */
+    struct dist_manifest index; /* what the name means, if it is an index; else text is NULL */
     const char *config;
     size_t config_len;
     struct oci_image *img;

@@ -102,6 +102,8 @@ static int get_manifest(struct pull *p, struct err *err)
     if (r < 0)
         return r;
     memcpy(p->digest, doc.digest, sizeof(p->digest));
+    if (m.index)
+        p->index = doc;
     for (int depth = 0; m.index; depth++) {
         const struct oci_descriptor *d = remote_choose(&m, &want);
         if (!d)
@@ -165,7 +167,7 @@ static int bind_image(struct pull *p, struct pull_result *ret, struct err *err)
 {
     struct reference tag = *p->o->ref;
     char name[REF_TEXT_MAX + 1];
-    const char *by_digest = digest_name(p);
+    const char *by_digest = digest_name(p), *index = p->index.text ? p->index.digest : NULL;
     int r = image_create(p->s, p->config, p->config_len, NULL, p->lease, ret->id, err);
 
     if (r >= 0)
@@ -186,8 +188,8 @@ static int bind_image(struct pull *p, struct pull_result *ret, struct err *err)
     if (r >= 0 && newer && !tag.digest[0])
         r = image_tag_set(p->s, name, ret->id, NULL, err);
     if (r >= 0)
-        r = image_name_manifest_set(p->s, by_digest, p->man.doc.digest, err);
-    return r < 0 ? r : image_name_manifest_set(p->s, name, p->man.doc.digest, err);
+        r = image_name_origin_set(p->s, by_digest, p->man.doc.digest, index, err);
+    return r < 0 ? r : image_name_origin_set(p->s, name, p->man.doc.digest, index, err);
 }
 
 static int make_image(struct pull *p, struct pull_result *ret, struct err *err)
@@ -197,6 +199,8 @@ static int make_image(struct pull *p, struct pull_result *ret, struct err *err)
     /* Files before the transaction: syncing them would hold up everybody else. */
     int r = blob_put(p->s, p->man.doc.text, p->man.doc.len, p->lease, NULL, err);
 
+    if (r >= 0 && p->index.text)
+        r = blob_put(p->s, p->index.text, p->index.len, p->lease, NULL, err);
     if (r >= 0)
         r = blob_put(p->s, p->config, p->config_len, p->lease, NULL, err);
     if (r < 0)

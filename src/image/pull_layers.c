@@ -2,9 +2,13 @@
  * The layers of a pull, each by a thread: wait for a place, look whether the store has it, else
  * fetch and unpack it in one go. When one fails the others stop at their next read.
  *
+ * A large blob may come by several connections (distribution/ahead.h); what lies ahead of the
+ * reader is in a scratch file, so that the part file is always the blob's beginning.
+ *
  * Where compressed blobs are kept, their bytes go into a file on their way. Such a file that an
  * earlier attempt has left is read first, through the same digests, and only the rest is fetched. A
- * layer that is here without the blob by which it comes is fetched, but not unpacked again.
+ * layer that is here without the blob by which it comes is fetched, but not unpacked again; unless
+ * a push made that blob of it, and would make it again.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -36,6 +40,7 @@ struct layer_job {
     struct blob_part *part; /* NULL when the blob is not to be kept */
     uint64_t got;
     int64_t told_ns;
+    bool ranges_failed;
     int read_error; /* of the download, which says more than the unpacking that it broke */
     struct err read_err;
 };
@@ -131,6 +136,17 @@ static int remember(struct layer_job *j, struct err *err)
     return layer_blob_set(j->p->s, &row, j->p->o->ref->name, now_ns() + KEEP_NS, err);
 }
 
+/* Not after what came by ranges was something else. */
+static int allow_ahead(struct layer_job *j, struct err *err)
+{
+    if (j->d->size < DIST_AHEAD_MIN || j->ranges_failed)
+        return 0;
+    int fd = blob_scratch(j->p->s, err);
+    if (fd >= 0)
+        dist_blob_allow_ahead(j->blob, fd);
+    return fd < 0 ? fd : 0;
+}
+
 /* @have: bytes of the part to go on from. */
 static int fetch_from(struct layer_job *j, uint64_t have, struct err *err)
 {
@@ -139,7 +155,10 @@ static int fetch_from(struct layer_job *j, uint64_t have, struct err *err)
     int r = dist_blob_resume(j->p->o->session, j->p->repo, j->d->digest, (uint64_t)j->d->size,
                              j->part ? blob_part_fd(j->part) : -1, have, &j->blob, err);
     if (r >= 0)
+        r = allow_ahead(j, err);
+    if (r >= 0)
         r = unpack(j, err);
+    j->ranges_failed = r < 0 && err->kind == ERR_INVALID && dist_blob_was_ahead(j->blob);
     dist_blob_free(take_ptr(&j->blob));
     return r;
 }
@@ -151,20 +170,24 @@ static bool may_go_on(int r)
 }
 
 /* What an earlier attempt left may be damaged, or not the beginning of this blob at all: then it is
- * fetched as if there were nothing. */
+ * fetched as if there were nothing. The same after a registry that answers wrongly when it is asked
+ * for ranges. */
 static int fetch_bytes(struct layer_job *j, struct err *err)
 {
     struct err why = {0};
     uint64_t have = j->part ? blob_part_had(j->part) : 0;
 
-    if (have == 0 || have > (uint64_t)j->d->size) {
-        int r = j->part ? blob_part_clear(j->part, err) : 0;
-        return r < 0 ? r : fetch_from(j, 0, err);
-    }
-    int r = fetch_from(j, have, &why);
-    if (r < 0 && !may_go_on(r)) {
-        r = blob_part_clear(j->part, err);
-        return r < 0 ? r : fetch_from(j, 0, err);
+    if (have > (uint64_t)j->d->size)
+        have = 0;
+    int r = j->part && have == 0 ? blob_part_clear(j->part, &why) : 0;
+    if (r >= 0)
+        r = fetch_from(j, have, &why);
+    if (r < 0 && ((have > 0 && !may_go_on(r)) || j->ranges_failed)) {
+        r = j->part ? blob_part_clear(j->part, err) : 0;
+        if (r < 0)
+            return r;
+        why = (struct err){0};
+        r = fetch_from(j, 0, &why);
     }
     if (r < 0 && err)
         *err = why;
@@ -240,13 +263,15 @@ static int note_place(struct layer_job *j, struct err *err)
     return layer_blob_set(j->p->s, &row, j->p->o->ref->name, 0, err);
 }
 
+/* Could a push send the very bytes, kept or made of the layer? */
 static bool have_blob(struct layer_job *j)
 {
     auto_arena struct arena a = ARENA_INIT;
     struct layer_blob row;
 
-    return layer_blob_get(j->p->s, j->d->digest, &a, &row, NULL) >= 0 && row.kept &&
-           strcmp(row.diff_id, j->diff_id) == 0 && blob_exists(j->p->s, j->d->digest);
+    return layer_blob_get(j->p->s, j->d->digest, &a, &row, NULL) >= 0 &&
+           strcmp(row.diff_id, j->diff_id) == 0 &&
+           (row.made || (row.kept && blob_exists(j->p->s, j->d->digest)));
 }
 
 /* Known here: then it is held, and nothing is fetched. */

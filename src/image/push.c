@@ -6,6 +6,7 @@
 
 #include "base/failpoint.h"
 #include "distribution/upload.h"
+#include "image/index.h"
 #include "image/push-priv.h"
 #include "image/store.h"
 #include "store/blobs.h"
@@ -28,6 +29,9 @@ static int find_image(struct push *p, struct err *err)
 
     if (r == -ENOENT)
         return err_not_found(err, "tag does not exist: %s", reference_familiar(p->o->ref, shown));
+    if (r >= 0)
+        r = image_for_platform(p->s, reference_familiar(p->o->ref, shown), p->o->want, p->a,
+                               &p->row, err);
     if (r < 0)
         return r;
     lease_add(p->lease, p->row.id);
@@ -150,7 +154,7 @@ static int record(struct push *p, const struct dist_manifest *m, struct err *err
     if (r >= 0)
         r = image_digest_set(p->s, name, p->row.id, err);
     if (r >= 0)
-        r = image_name_manifest_set(p->s, name, m->digest, err);
+        r = image_name_origin_set(p->s, name, m->digest, NULL, err);
     if (r >= 0 && !p->came.doc.text)
         r = image_manifest_set(p->s, p->row.id, m->digest, err);
     if (r >= 0)

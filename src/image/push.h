@@ -12,12 +12,14 @@
 #include "image/transfers.h"
 
 struct image_store;
+struct platform;
 struct dist_session;
 
 struct push_options {
     struct dist_session *session; /* that may write to the registry of the name */
     struct transfers *transfers;
     const struct reference *ref; /* with a tag */
+    const struct platform *want; /* of the platforms that the name stands for; or NULL */
     int gone_fd;
     transfer_tell tell;
     void *ctx;

@@ -41,6 +41,7 @@ struct layer_job {
     char digest[DIGEST_LEN + 1], media_type[80];
     int64_t size;
     bool proven; /* known to be this layer, not only said so by the image's manifest */
+    bool made;   /* of the layer's tar, just now */
 };
 
 static int tell(struct layer_job *j, const char *status, struct err *err)
@@ -68,7 +69,8 @@ static int remember(struct layer_job *j, struct err *err)
     struct layer_blob row = {.blob = j->digest,
                              .diff_id = (char *)(uintptr_t)j->diff_id,
                              .media_type = j->media_type,
-                             .size = j->size};
+                             .size = j->size,
+                             .made = j->made};
 
     return layer_blob_set(j->p->s, &row, j->p->o->ref->name, 0, err);
 }
@@ -262,6 +264,7 @@ static int send_once(struct layer_job *j, const struct parcel *what, struct err 
         return r;
     FAIL_POINT("image.push.sent", err);
     found(j, digest, (int64_t)size, what->media_type, what->proven);
+    j->made = !what->digest;
     j->sent = 0;
     return 0;
 }

@@ -12,7 +12,7 @@ static bool is_index_type(const char *t)
     return strcmp(t, MEDIA_OCI_INDEX) == 0 || strcmp(t, MEDIA_DOCKER_LIST) == 0;
 }
 
-static bool is_manifest_type(const char *t)
+bool remote_is_manifest(const char *t)
 {
     return strcmp(t, MEDIA_OCI_MANIFEST) == 0 || strcmp(t, MEDIA_DOCKER_MANIFEST) == 0;
 }
@@ -56,7 +56,7 @@ static int check_descriptor(const struct oci_descriptor *d, struct err *err)
 static int settle_type(struct remote_manifest *m, struct err *err)
 {
     const char *said = m->doc.media_type, *own = str_or(m->man.media_type, "");
-    bool typed = is_index_type(said) || is_manifest_type(said);
+    bool typed = is_index_type(said) || remote_is_manifest(said);
 
     if (m->man.manifests.v && (m->man.layers.v || m->man.config))
         return err_invalid(err, "invalid manifest: it is a manifest and an index at once");
@@ -68,13 +68,24 @@ static int settle_type(struct remote_manifest *m, struct err *err)
                         : m->man.manifests.v ? MEDIA_OCI_INDEX
                                              : MEDIA_OCI_MANIFEST;
     m->index = is_index_type(m->doc.media_type);
-    if (!m->index && !is_manifest_type(m->doc.media_type))
+    if (!m->index && !remote_is_manifest(m->doc.media_type))
         return err_as(err, ERR_INVALID, ENOTSUP, "unsupported manifest media type \"%.100s\"",
                       m->doc.media_type);
     if (m->index ? !m->man.manifests.v : m->man.manifests.v != NULL)
         return err_invalid(err, "invalid manifest: media type \"%s\" is not what it holds",
                            m->doc.media_type);
     return 0;
+}
+
+/* An artifact says of what type it is itself, or by its config, or (signatures of cosign, which
+ * have an image's config) by its layers. */
+static int no_image(const struct oci_manifest *man, const char *what, const char *type,
+                    struct err *err)
+{
+    return err_as(err, ERR_INVALID, ENOTSUP,
+                  "unsupported %s %.100s: this is an artifact of type %.100s, no image of a "
+                  "container",
+                  what, type, str_or(man->artifact_type, type));
 }
 
 static int check_image(const struct oci_manifest *man, struct err *err)
@@ -85,9 +96,7 @@ static int check_image(const struct oci_manifest *man, struct err *err)
     if (r < 0)
         return r;
     if (!is_image_config(man->config->media_type))
-        return err_as(err, ERR_INVALID, ENOTSUP,
-                      "unsupported media type %.100s: this is no image of a container",
-                      man->config->media_type);
+        return no_image(man, "media type", man->config->media_type, err);
     if (man->config->size > REMOTE_CONFIG_MAX)
         return err_as(err, ERR_INVALID, E2BIG, "invalid manifest: the config has %lld bytes",
                       (long long)man->config->size);
@@ -100,8 +109,7 @@ static int check_image(const struct oci_manifest *man, struct err *err)
         if (r < 0)
             return r;
         if (!is_layer_type(d->media_type))
-            return err_as(err, ERR_INVALID, ENOTSUP, "unsupported layer media type %.100s",
-                          d->media_type);
+            return no_image(man, "layer media type", d->media_type, err);
     }
     return 0;
 }
@@ -147,10 +155,12 @@ const struct oci_descriptor *remote_choose(const struct remote_manifest *index,
     for (size_t i = 0; i < index->man.manifests.n; i++) {
         const struct oci_descriptor *d = index->man.manifests.v[i];
         struct platform have;
-        if (!is_manifest_type(d->media_type) && !is_index_type(d->media_type))
+        if (!remote_is_manifest(d->media_type) && !is_index_type(d->media_type))
             continue;
+        if (!str_empty(d->artifact_type) && !is_image_config(d->artifact_type))
+            continue; /* a signature in the image's index */
         if (d->platform)
-            platform_set(&have, d->platform->os, d->platform->architecture, d->platform->variant);
+            platform_of(&have, d->platform);
         int score = d->platform ? platform_score(want, &have) : 1;
         if (score > most) {
             most = score;

@@ -8,7 +8,7 @@
 #include "base/err.h"
 #include "distribution/manifest.h"
 #include "image/manifest.h"
-#include "image/platform.h"
+#include "distribution/platform.h"
 
 struct dist_session;
 
@@ -32,6 +32,8 @@ struct remote_manifest {
 int remote_manifest_check(const struct dist_manifest *doc, struct arena *a,
                           struct remote_manifest *ret, struct err *err) MUST;
 
+/** remote_is_manifest() - the media type of one image, Docker's or OCI's. */
+bool remote_is_manifest(const char *media_type);
 /** remote_choose() - the descriptor of the image in an index that serves @want best, or NULL. */
 const struct oci_descriptor *remote_choose(const struct remote_manifest *index,
                                            const struct platform *want);

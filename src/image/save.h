@@ -1,7 +1,9 @@
 /*
  * docker save: images as one archive that is both a docker-archive (manifest.json, repositories)
  * and an OCI layout (index.json, blobs/). The same images give the same bytes. Layers are written
- * as plain tars, rebuilt from their directories and proven on the way out.
+ * as plain tars, rebuilt from their directories and proven on the way out. Of a name that stands
+ * for several platforms, all that are here go into the OCI layout, tied together by an index;
+ * manifest.json, which knows no platforms, has the one that the name means here.
  */
 #pragma once
 
@@ -11,15 +13,18 @@
 
 struct image_store;
 struct image_export;
+struct platform;
 
 /**
  * image_export_new() - find everything that is to be saved; errors that the client must see come
  * here, before the first byte
  * @names: references or ids; "name" alone means all its tags
- * Return: 0; -ENOENT "No such image: x" / "reference does not exist"; -EINVAL.
+ * @want: only the images of this platform, or NULL; must outlive the export
+ * Return: 0; -ENOENT "No such image: x" / "reference does not exist" / not for this platform;
+ *   -EINVAL.
  */
-int image_export_new(struct image_store *s, const struct strv *names, struct image_export **ret,
-                     struct err *err) MUST;
+int image_export_new(struct image_store *s, const struct strv *names, const struct platform *want,
+                     struct image_export **ret, struct err *err) MUST;
 void image_export_free(struct image_export *x);
 /** image_export_write() - the archive into @out; an error in the middle leaves it cut short. */
 int image_export_write(struct image_export *x, struct sink *out, struct err *err) MUST;

@@ -10,21 +10,11 @@
 #include "base/failpoint.h"
 #include "base/time.h"
 #include "image/layer.h"
+#include "distribution/platform.h"
 #include "distribution/reference.h"
 #include "store/blobs.h"
 #include "store/db.h"
 #include "store/layers.h"
-
-const char *host_architecture(void)
-{
-#if defined(__x86_64__)
-    return "amd64";
-#elif defined(__aarch64__)
-    return "arm64";
-#else
-#error "images for this architecture have no name here yet"
-#endif
-}
 
 /* ---- find ---- */
 

@@ -56,6 +56,3 @@ int image_create_tagged(struct image_store *s, const struct buf *config, const c
 int image_builtin(struct image_store *s, const char *ref, const char *path, const void *p, size_t n,
                   const struct oci_image_config *config, char ret_id[DIGEST_LEN + 1],
                   struct err *err) MUST;
-
-/** host_architecture() - as images name it: "amd64", "arm64". */
-const char *host_architecture(void);

@@ -52,7 +52,7 @@ static void check_whole(struct fix *f, const char *point)
         struct image_export *x = NULL;
         auto_sink struct sink *s = sink_cb(fix_to_buf, &out);
         strv_push(&f->a, &names, "x:1");
-        CHECK_OK(image_export_new(f->s, &names, &x, &e));
+        CHECK_OK(image_export_new(f->s, &names, NULL, &x, &e));
         CHECK_OK(image_export_write(x, s, &e));
         image_export_free(x);
     }

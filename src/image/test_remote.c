@@ -123,6 +123,44 @@ TEST(the_best_platform_of_an_index)
     }
 }
 
+TEST(who_names_a_platform_gets_no_other_architecture)
+{
+    static const struct {
+        const char *want, *have;
+        bool serves;
+    } cases[] = {
+        {"linux/amd64", "linux/amd64", true},    {"linux/amd64", "linux/386", false},
+        {"linux/arm64", "linux/arm/v7", false},  {"linux/arm/v7", "linux/arm/v6", true},
+        {"linux/arm/v6", "linux/arm/v7", false}, {"linux/amd64/v3", "linux/amd64", true},
+        {"linux/amd64", "windows/amd64", false},
+    };
+    struct platform want, have;
+    struct err e = {0};
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        CHECK_OK(platform_parse(cases[i].want, &want, &e));
+        CHECK_OK(platform_parse(cases[i].have, &have, &e));
+        if (platform_serves(&want, &have) != cases[i].serves)
+            TEST_FAIL("%s for %s", cases[i].have, cases[i].want);
+    }
+}
+
+TEST(an_artifact_in_an_index_is_never_chosen)
+{
+    static const char index[] = INDEX(
+        ENTRY(",\"artifactType\":\"application/x\"") "," ENTRY(PLATFORM("linux", "amd64", "")));
+    auto_arena struct arena a = ARENA_INIT;
+    struct remote_manifest m;
+    struct platform want;
+    struct err e = {0};
+
+    CHECK_OK(check(&a, index, "", &m, &e));
+    CHECK_OK(platform_parse("linux/amd64", &want, &e));
+    CHECK(remote_choose(&m, &want) == m.man.manifests.v[1]);
+    CHECK_OK(platform_parse("linux/s390x", &want, &e));
+    CHECK(!remote_choose(&m, &want));
+}
+
 TEST(platform_names)
 {
     static const struct {

@@ -76,6 +76,12 @@ bool ip_is_any(const struct ip *ip)
     return ip->family == 0 || to_number(ip) == 0;
 }
 
+bool ip_is_loopback(const struct ip *ip)
+{
+    return ip->family == AF_INET ? ip->addr[0] == 127
+                                 : ip->family == AF_INET6 && to_number(ip) == 1;
+}
+
 bool ip_same(const struct ip *a, const struct ip *b)
 {
     return a->family == b->family && memcmp(a->addr, b->addr, ip_len(a)) == 0;

@@ -28,6 +28,8 @@ char *ip_format_cidr(const struct ip *ip, char *out);
 size_t ip_len(const struct ip *ip);
 /** ip_is_any() - all zero, or no address at all. */
 bool ip_is_any(const struct ip *ip);
+/** ip_is_loopback() - 127.0.0.0/8, ::1 */
+bool ip_is_loopback(const struct ip *ip);
 /** ip_same() - the same address, whatever the prefix. */
 bool ip_same(const struct ip *a, const struct ip *b);
 /** ip_contains() - is @ip in @subnet? */

@@ -1,9 +1,14 @@
 #include "kern/ns.h"
 
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include "base/auto.h"
 
 #ifndef CLONE_NEWTIME
 #define CLONE_NEWTIME 0x00000080
@@ -46,4 +51,26 @@ int ns_open(pid_t pid, const struct ns_kind *kind, struct err *err)
     (void)snprintf(path, sizeof(path), "/proc/%d/ns/%s", pid, kind->file);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     return fd < 0 ? err_sys(err, "open %s", path) : fd;
+}
+
+int ns_net_own(struct err *err)
+{
+    int fd = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+
+    return fd < 0 ? err_sys(err, "open network namespace") : fd;
+}
+
+int ns_socket(int like, int home, int family, int type, struct err *err)
+{
+    auto_close int there = ioctl(like, SIOCGSKNS);
+
+    if (there < 0 || fcntl(there, F_SETFD, FD_CLOEXEC) < 0)
+        return err_sys(err, "find a socket's network namespace");
+    if (setns(there, CLONE_NEWNET) < 0)
+        return err_sys(err, "enter a network namespace");
+    int fd = socket(family, type | SOCK_CLOEXEC, 0);
+    int r = fd < 0 ? err_sys(err, "create socket") : fd;
+    if (setns(home, CLONE_NEWNET) < 0)
+        __builtin_trap();
+    return r;
 }

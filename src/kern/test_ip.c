@@ -132,6 +132,9 @@ TEST(equality_and_nothing)
     CHECK(ip_same(&a, &b) && !ip_same(&a, &c) && !ip_same(&a, &none));
     CHECK(ip_is_any(&none) && ip_is_any(&any4) && ip_is_any(&any6));
     CHECK(!ip_is_any(&a) && !ip_is_any(&low));
+    struct ip lo = ip("127.3.2.1");
+    CHECK(ip_is_loopback(&lo) && ip_is_loopback(&low));
+    CHECK(!ip_is_loopback(&none) && !ip_is_loopback(&any6) && !ip_is_loopback(&a));
     CHECK_INT(ip_len(&a), 4);
     CHECK_INT(ip_len(&c), 16);
 }

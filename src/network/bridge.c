@@ -218,8 +218,8 @@ static int set_addresses(const struct network *n, int nl, struct err *err)
     return r < 0 ? r : rtnl_link_up(nl, n->index, err);
 }
 
-/* Return: 1 made, 0 it was there. */
-static int set_up_link(struct network *n, bool fresh, struct err *err)
+/* Return: 1 made, 0 it was there; -ESTALE: somebody has deleted it under our hands. */
+static int try_set_up(struct network *n, bool fresh, struct err *err)
 {
     struct err missing = {0};
     auto_close int nl = rtnl_open(err);
@@ -238,14 +238,31 @@ static int set_up_link(struct network *n, bool fresh, struct err *err)
         made = 1;
         r = n->given ? err_no(err, index, "find the given link") : make_link(n, nl, err);
         if (r < 0)
-            return r;
+            return !n->given && (r == -ENODEV || r == -EEXIST) ? -ESTALE : r;
     }
     r = set_sysctls(n, err);
     if (r >= 0)
         r = set_addresses(n, nl, err);
+    if (r < 0 && rtnl_link_index(nl, n->link, &missing) != n->index)
+        return n->given ? r : -ESTALE;
     if (r < 0 && made)
         (void)!rtnl_link_del(nl, n->link, NULL);
     return r < 0 ? r : made;
+}
+
+/* Return: as above, without -ESTALE. */
+static int set_up_link(struct network *n, bool fresh, struct err *err)
+{
+    int r;
+
+    while ((r = try_set_up(n, fresh, err)) == -ESTALE)
+        err_clear(err);
+    return r;
+}
+
+static enum fw_door door_of(enum gateway_mode mode)
+{
+    return mode == GATEWAY_ROUTED ? FW_ROUTED : mode == GATEWAY_NAT_UNPROTECTED ? FW_WIDE : FW_SHUT;
 }
 
 static int open_bridge(struct network *n, const struct network_conf *c, struct err *err)
@@ -259,6 +276,7 @@ static int open_bridge(struct network *n, const struct network_conf *c, struct e
         r = set_up_link(n, c->fresh, err);
     n->fw = (struct fw_net){.bridge = n->link,
                             .subnets = {network_subnet(n, AF_INET), network_subnet(n, AF_INET6)},
+                            .doors = {door_of(n->opts.mode4), door_of(n->opts.mode6)},
                             .masquerade = n->opts.masquerade,
                             .masquerade4 = n->opts.snat4,
                             .icc = n->opts.icc,

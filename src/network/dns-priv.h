@@ -124,7 +124,7 @@ struct dns_sight {
     size_t nzones;
     struct dns_alias_key *aliases;
     size_t naliases;
-    struct ip upstream[DNS_UPSTREAM_MAX]; /* sorted, without doubles */
+    struct dns_server upstream[DNS_UPSTREAM_MAX]; /* sorted, without doubles */
     size_t nupstream;
 };
 
@@ -165,6 +165,7 @@ struct dns_stream; /* a TCP connection of a container */
 struct dns_client {
     struct dns *d;
     struct dns_sight sight; /* under the lock */
+    uint64_t number;        /* no other one has it */
     int udp, tcp;
     struct loop_source *udp_source, *tcp_source, *tcp_again;
     struct dns_stream *streams; /* chained by next */
@@ -221,11 +222,12 @@ struct dns_waiter {
 
 /**
  * dns_upstream_ask() - ask, or wait with others for the answer to the same question
- * @to: who is asked; @key: of the question to these servers
+ * @to: who is asked; @key: of the question to these servers; from a container's namespace, also of
+ *   the client
  * Return: 0; -EAGAIN: too much is under way, -errno: no socket.
  */
 int dns_upstream_ask(struct dns_client *c, const struct dns_peer *peer,
-                     const struct dns_question *q, const struct ip *to, size_t nto,
+                     const struct dns_question *q, const struct dns_server *to, size_t nto,
                      const char *key) MUST;
 /** dns_upstream_forget() - drop what a client waits for; @stream: only that for it, NULL: all. */
 void dns_upstream_forget(struct dns_client *c, const struct dns_stream *stream);
@@ -234,7 +236,9 @@ struct dns {
     struct loop *loop;
     pthread_t thread;
     pthread_mutex_t lock;
+    int home;                   /* our network namespace */
     struct dns_client *clients; /* under the lock */
+    uint64_t nclients;          /* ever; under the lock */
     size_t nzones;              /* under the lock */
     struct buf out;             /* the answer under construction */
     uint8_t *in;                /* DNS_MSG_MAX bytes: the datagram just read */

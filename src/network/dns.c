@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
+#include "base/auto.h"
 #include "base/mem.h"
+#include "kern/ns.h"
 
 #define STACK_B (256 * 1024)
 #define SOCKETS_MAX 4096
@@ -55,6 +57,7 @@ static void free_parts(struct dns *d)
     map_free(d->queries);
     buf_done(&d->out);
     pthread_mutex_destroy(&d->lock);
+    close_fd(&d->home);
     free(d->in);
     free(d);
 }
@@ -68,7 +71,8 @@ int dns_new(struct dns **ret, struct err *err)
     d->queries = map_new();
     d->in = xmalloc(DNS_MSG_MAX);
     d->max_sockets = max_sockets();
-    int r = loop_new(&d->loop, err);
+    d->home = ns_net_own(err);
+    int r = d->home < 0 ? d->home : loop_new(&d->loop, err);
     if (r == 0)
         r = start_thread(d, err);
     if (r < 0) {
@@ -95,6 +99,7 @@ void dns_free(struct dns *d)
 static void link_client(struct dns_client *c)
 {
     pthread_mutex_lock(&c->d->lock);
+    c->number = ++c->d->nclients;
     c->next = c->d->clients;
     if (c->next)
         c->next->prev = c;

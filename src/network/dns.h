@@ -50,6 +50,14 @@ struct dns_alias {
     const char *alias, *name;
 };
 
+/* A server behind. It is asked from the namespace of the container, whose routes and rules then
+ * apply, and whose servers it may only reach there; or from the host's, for what listens there on
+ * loopback. */
+struct dns_server {
+    struct ip ip;
+    bool host;
+};
+
 struct dns_view {
     struct dns_zone *const *zones; /* in this order */
     size_t nzones;
@@ -57,7 +65,7 @@ struct dns_view {
     size_t naliases;
     /* Asked for what no zone knows, in parallel, the first usable answer counts; none: names that
      * are not known here do not exist (an internal network). */
-    struct ip upstream[DNS_UPSTREAM_MAX];
+    struct dns_server upstream[DNS_UPSTREAM_MAX];
     size_t nupstream;
 };
 

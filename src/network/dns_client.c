@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +16,7 @@
  */
 
 #define DATAGRAMS_PER_EVENT 64 /* then the others have their turn */
-#define KEY_MAX (NS_MAXDNAME + 32 + DNS_UPSTREAM_MAX * (INET6_ADDRSTRLEN + 1))
+#define KEY_MAX (NS_MAXDNAME + 64 + DNS_UPSTREAM_MAX * (INET6_ADDRSTRLEN + 2))
 
 static size_t limit_of(const struct dns_peer *peer, const struct dns_question *q)
 {
@@ -51,23 +52,32 @@ void dns_client_relay(struct dns_client *c, const struct dns_peer *peer,
     send_out(c, peer);
 }
 
-/* The same question to the same servers has the same key, and nobody else's has. */
-static void make_key(const struct dns_question *q, const struct ip *to, size_t nto, char *key)
+/* The same question to the same servers has the same key, and nobody else's has. What is at an
+ * address, and what it answers, depends on where one asks from: no container is given what another
+ * one was told. */
+static void make_key(const struct dns_client *c, const struct dns_question *q,
+                     const struct dns_server *to, size_t nto, char *key)
 {
     char text[INET6_ADDRSTRLEN];
     int n = snprintf(key, KEY_MAX, "%s %u %d%d%d", q->name, q->type, q->dnssec, q->cd, q->ad);
+    bool inside = false;
 
-    for (size_t i = 0; i < nto; i++)
-        n += snprintf(key + n, KEY_MAX - (size_t)n, " %s", ip_format(&to[i], text));
+    for (size_t i = 0; i < nto; i++) {
+        inside |= !to[i].host;
+        n += snprintf(key + n, KEY_MAX - (size_t)n, " %s%s", to[i].host ? "" : "@",
+                      ip_format(&to[i].ip, text));
+    }
+    if (inside)
+        (void)snprintf(key + n, KEY_MAX - (size_t)n, " #%" PRIu64, c->number);
 }
 
 static void ask_upstream(struct dns_client *c, const struct dns_peer *peer,
-                         const struct dns_question *q, const struct ip *to, size_t nto)
+                         const struct dns_question *q, const struct dns_server *to, size_t nto)
 {
     char key[KEY_MAX];
     struct dns_cached hit;
 
-    make_key(q, to, nto, key);
+    make_key(c, q, to, nto, key);
     if (dns_cache_get(c->d->cache, key, &hit))
         dns_client_relay(c, peer, q, &hit);
     else if (dns_upstream_ask(c, peer, q, to, nto, key) < 0)
@@ -77,7 +87,7 @@ static void ask_upstream(struct dns_client *c, const struct dns_peer *peer,
 void dns_client_query(struct dns_client *c, const struct dns_peer *peer, const uint8_t *p, size_t n)
 {
     struct dns_question q;
-    struct ip to[DNS_UPSTREAM_MAX];
+    struct dns_server to[DNS_UPSTREAM_MAX];
     int r = dns_question_parse(p, n, &q);
 
     if (r < 0)

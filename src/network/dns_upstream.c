@@ -7,9 +7,11 @@
 #include "base/auto.h"
 #include "base/mem.h"
 #include "base/rand.h"
+#include "kern/ns.h"
 
 /*
- * Questions to the servers behind. All servers are asked at once, each from a socket of its own
+ * Questions to the servers behind, each from the container's network namespace, or from ours where
+ * it is a server of the host's own. All servers are asked at once, each from a socket of its own
  * that is connected to it: the kernel chooses a random port and drops what others send; an answer
  * must also repeat a random id and the question. The first server that knows something wins; one
  * that answers SERVFAIL or REFUSED, or cannot be reached, is out. Whoever asks the same while this
@@ -25,7 +27,8 @@
 struct server {
     struct dns_query *query;
     struct ip ip;
-    int fd; /* -1: out */
+    bool host; /* asked from here, not from the client's namespace */
+    int fd;    /* -1: out */
     struct loop_source *source;
     uint16_t id;
     bool edns;          /* asked with an OPT record */
@@ -36,6 +39,7 @@ struct server {
 
 struct dns_query {
     struct dns *d;
+    struct dns_client *client; /* in whose namespace servers are asked; unused where none is */
     char *key;
     struct dns_question q;
     struct server server[DNS_UPSTREAM_MAX];
@@ -198,9 +202,12 @@ static int connect_to(struct server *s, int type)
 
     if (d->sockets >= d->max_sockets)
         return -EAGAIN;
-    auto_close int fd = socket(s->ip.family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    type |= SOCK_NONBLOCK;
+    auto_close int fd = s->host
+                            ? socket(s->ip.family, type | SOCK_CLOEXEC, 0)
+                            : ns_socket(s->query->client->udp, d->home, s->ip.family, type, NULL);
     if (fd < 0)
-        return -errno;
+        return s->host ? -errno : fd;
     memcpy(&v4.sin_addr, s->ip.addr, sizeof(v4.sin_addr));
     memcpy(&v6.sin6_addr, s->ip.addr, sizeof(v6.sin6_addr));
     if (connect(fd, is_v4 ? (struct sockaddr *)&v4 : (struct sockaddr *)&v6,
@@ -285,11 +292,23 @@ static void on_datagram(struct loop_source *source, uint32_t events, void *arg)
     }
 }
 
+/* A router that knows no way says so; without this, only closed ports are told to us. */
+static int want_errors(const struct server *s)
+{
+    bool v4 = s->ip.family == AF_INET;
+    int on = 1, r = setsockopt(s->fd, v4 ? IPPROTO_IP : IPPROTO_IPV6,
+                               v4 ? IP_RECVERR : IPV6_RECVERR, &on, sizeof(on));
+
+    return r < 0 ? -errno : 0;
+}
+
 static int start_datagram(struct server *s)
 {
     s->edns = true;
     make_message(s);
     int r = connect_to(s, SOCK_DGRAM);
+    if (r == 0)
+        r = want_errors(s);
     if (r == 0)
         r = send_datagram(s);
     if (r == 0)
@@ -389,19 +408,21 @@ static void on_time(struct loop_source *timer, uint32_t events, void *arg)
             (void)send_datagram(&q->server[i]); /* what is wrong shows when we read */
 }
 
-static struct dns_query *new_query(struct dns *d, const struct dns_question *q, const struct ip *to,
-                                   size_t nto, const char *key)
+static struct dns_query *new_query(struct dns_client *c, const struct dns_question *q,
+                                   const struct dns_server *to, size_t nto, const char *key)
 {
     struct dns_query *query = xnew(struct dns_query);
 
-    query->d = d;
+    query->d = c->d;
+    query->client = c;
     query->key = xstrdup(key);
     query->q = *q;
     query->nservers = nto;
     query->tries = 1;
     for (size_t i = 0; i < nto; i++)
-        query->server[i] = (struct server){.query = query, .ip = to[i], .fd = -1};
-    (void)map_set(d->queries, key, query);
+        query->server[i] =
+            (struct server){.query = query, .ip = to[i].ip, .host = to[i].host, .fd = -1};
+    (void)map_set(c->d->queries, key, query);
     return query;
 }
 
@@ -421,7 +442,8 @@ static int start_query(struct dns_query *q)
 }
 
 int dns_upstream_ask(struct dns_client *c, const struct dns_peer *peer,
-                     const struct dns_question *q, const struct ip *to, size_t nto, const char *key)
+                     const struct dns_question *q, const struct dns_server *to, size_t nto,
+                     const char *key)
 {
     struct dns *d = c->d;
     struct dns_query *query = map_get(d->queries, key);
@@ -429,7 +451,7 @@ int dns_upstream_ask(struct dns_client *c, const struct dns_peer *peer,
     if (c->nwaiters >= WAITERS_MAX || (!query && map_count(d->queries) >= QUERIES_MAX))
         return -EAGAIN;
     if (!query) {
-        query = new_query(d, q, to, nto, key);
+        query = new_query(c, q, to, nto, key);
         int r = start_query(query);
         if (r < 0) {
             free_query(query);

@@ -151,25 +151,29 @@ void dns_zone_remove(struct dns_zone *z, const char *name, const struct ip *ip)
 
 static int by_address(const void *a, const void *b)
 {
-    const struct ip *x = a, *y = b;
+    const struct dns_server *x = a, *y = b;
 
-    return x->family != y->family ? x->family - y->family
-                                  : memcmp(x->addr, y->addr, sizeof(x->addr));
+    if (x->ip.family != y->ip.family)
+        return x->ip.family - y->ip.family;
+    int r = memcmp(x->ip.addr, y->ip.addr, sizeof(x->ip.addr));
+    return r ? r : x->host - y->host;
 }
 
 /* In one order and without doubles: who asks the same servers shares their answers. */
 static void copy_upstream(struct dns_sight *s, const struct dns_view *view)
 {
-    struct ip all[DNS_UPSTREAM_MAX] = {0};
+    struct dns_server all[DNS_UPSTREAM_MAX] = {0};
     size_t n = view->nupstream < DNS_UPSTREAM_MAX ? view->nupstream : DNS_UPSTREAM_MAX;
 
     for (size_t i = 0; i < n; i++) {
-        all[i].family = view->upstream[i].family;
-        memcpy(all[i].addr, view->upstream[i].addr, all[i].family == AF_INET ? 4 : 16);
+        const struct dns_server *from = &view->upstream[i];
+        all[i].host = from->host;
+        all[i].ip.family = from->ip.family;
+        memcpy(all[i].ip.addr, from->ip.addr, ip_len(&from->ip));
     }
     qsort(all, n, sizeof(*all), by_address);
     for (size_t i = 0; i < n; i++)
-        if (i == 0 || !same_ip(&all[i], &all[i - 1]))
+        if (i == 0 || by_address(&all[i], &all[i - 1]) != 0)
             s->upstream[s->nupstream++] = all[i];
 }
 

@@ -1,11 +1,13 @@
-/* What firewall.c and firewall_host.c share. */
+/* What firewall.c, firewall_table.c and firewall_host.c share. */
 #pragma once
 
+#include "base/hash.h"
 #include "base/json.h"
 #include "network/firewall.h"
 
 #include <pthread.h>
 
+struct buf;
 struct map;
 struct nft_ctx;
 
@@ -13,9 +15,9 @@ struct firewall {
     struct nft_ctx *nft; /* NULL: switched off */
     pthread_mutex_t lock;
     char table[IFNAMSIZ + 16];
-    char version[17]; /* name of an empty chain that says which rules these are */
+    char rules[DIGEST_LEN + 1]; /* of their text */
     uint32_t port_id;
-    struct map *wanted; /* elements, as put_element() writes them; values mean nothing */
+    struct map *wanted; /* elements, "SET KEY" or "SET KEY : VALUE"; values mean nothing */
     bool synced;
     bool override; /* the host's FORWARD chain lets our networks pass */
 };
@@ -30,3 +32,9 @@ int fw_list(struct firewall *f, const char *command, struct arena *a, const stru
 int fw_host_sync(struct firewall *f, struct err *err) MUST;
 /** fw_host_remove() - all of them; lock held. */
 int fw_host_remove(struct firewall *f, struct err *err) MUST;
+/** fw_put_rules() - commands that make an empty table with all its rules. */
+void fw_put_rules(struct buf *out, const char *table);
+/** fw_put_element() - the command for an element as it stands in wanted. @verb: "add", "delete" */
+void fw_put_element(struct buf *out, const char *verb, const char *table, const char *element);
+/** fw_sync_table() - fw_sync() with the lock held. */
+int fw_sync_table(struct firewall *f, struct err *err) MUST;

@@ -17,10 +17,18 @@
 
 struct firewall;
 
+/* How the outside comes to a network's containers at their own addresses. */
+enum fw_door {
+    FW_SHUT,   /* not at all: by published ports of the host only */
+    FW_WIDE,   /* at every port, but not from our other networks */
+    FW_ROUTED, /* at the ports of fw_open_ports(), and nothing is translated */
+};
+
 /* A bridge network, to the packet filter. */
 struct fw_net {
     const char *bridge;    /* link name */
     struct ip subnets[2];  /* with prefix; family 0: none */
+    enum fw_door doors[2]; /* of each subnet */
     bool masquerade;       /* traffic to the outside leaves with an address of the host */
     struct ip masquerade4; /* that address; family 0: of the interface it leaves by */
     bool icc;              /* its containers may talk to each other */
@@ -28,7 +36,7 @@ struct fw_net {
 };
 
 struct fw_port {
-    struct ip host; /* address to listen on; all zero: any local one */
+    struct ip host; /* address to listen on; all zero: any local one. fw_open_ports(): unused */
     uint16_t host_port, port;
     struct ip to;      /* the container's address, of the same family */
     const char *proto; /* "tcp", "udp", "sctp" */
@@ -62,6 +70,10 @@ int fw_net_add(struct firewall *f, const struct fw_net *n, struct err *err) MUST
 int fw_net_del(struct firewall *f, const struct fw_net *n, struct err *err) MUST;
 int fw_publish(struct firewall *f, const struct fw_port *ports, size_t n, struct err *err) MUST;
 int fw_unpublish(struct firewall *f, const struct fw_port *ports, size_t n, struct err *err) MUST;
+/** fw_open_ports() - ports of containers in routed networks, at their own address. Those of one
+ * container may be named twice. */
+int fw_open_ports(struct firewall *f, const struct fw_port *ports, size_t n, struct err *err) MUST;
+int fw_shut_ports(struct firewall *f, const struct fw_port *ports, size_t n, struct err *err) MUST;
 /** fw_port_id() - the netlink port that our changes come from; 0 when it is switched off. */
 uint32_t fw_port_id(const struct firewall *f);
 /** fw_table() - its name, for who watches it. */

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/rand.h"
+#include "kern/rtnl.h"
 
 /* ---- opening and closing ---- */
 
@@ -140,6 +141,14 @@ int network_heal(struct network *n, struct err *err)
     return n->removed ? reopen(n, err) : n->driver->heal(n, err);
 }
 
+bool network_has_link(const struct network *n, int index)
+{
+    char name[IFNAMSIZ];
+    auto_close int nl = rtnl_open(NULL);
+
+    return n->index == index && nl >= 0 && rtnl_link_name(nl, index, name, NULL) >= 0;
+}
+
 int network_attach(struct network *n, const struct endpoint *ep, bool hairpin, struct err *err)
 {
     return n->driver->attach ? n->driver->attach(n, ep, hairpin, err) : 0;
@@ -161,6 +170,13 @@ struct ip network_subnet(const struct network *n, int family)
         if (n->pools[i].subnet.family == family)
             return n->pools[i].subnet;
     return (struct ip){0};
+}
+
+enum gateway_mode network_gateway_mode(const struct network *n, int family)
+{
+    bool v6 = family == AF_INET6 && network_subnet(n, AF_INET6).family;
+
+    return v6 ? n->opts.mode6 : n->opts.mode4;
 }
 
 struct ip network_gateway(const struct network *n, const struct ip *ip)
@@ -332,6 +348,27 @@ int network_publish(struct network *n, const struct endpoint *ep, struct publish
     if (r < 0)
         network_forget_ports(n, ports, np);
     return r;
+}
+
+int network_open_ports(struct network *n, const struct endpoint *ep, const struct publish *ports,
+                       size_t np, struct err *err)
+{
+    size_t count;
+    auto_free struct fw_port *v = fw_ports(ep, ports, np, &count);
+
+    FAIL_POINT("network.ports.open", err);
+    return fw_open_ports(n->host->fw, v, count, err);
+}
+
+void network_shut_ports(struct network *n, const struct endpoint *ep, const struct publish *ports,
+                        size_t np)
+{
+    size_t count;
+    auto_free struct fw_port *v = fw_ports(ep, ports, np, &count);
+    struct err err = {0};
+
+    if (fw_shut_ports(n->host->fw, v, count, &err) < 0)
+        log_warn("%s", err.msg);
 }
 
 void network_unpublish(struct network *n, const struct endpoint *ep, struct publish *ports,

@@ -79,10 +79,12 @@ int network_remove(struct network *n, struct err *err) MUST;
 /** network_heal() - make again what somebody has taken away. Return: 1 the link is a new one, and
  * endpoints want network_attach(); 0 all is there. */
 int network_heal(struct network *n, struct err *err) MUST;
+/** network_has_link() - is @index (of net_link) still its link, and there? */
+bool network_has_link(const struct network *n, int index);
 /** network_attach() - give a running container's end its place on the link back. @hairpin: as when
  * it was made. */
 int network_attach(struct network *n, const struct endpoint *ep, bool hairpin,
-                   struct err *err) MUST;
+                   struct err *err) MUST; /* -ENODEV: its link is not there (yet) */
 
 /** bridge_exists() - is there a link of this name? Return: 1, 0. */
 int bridge_exists(const char *name, struct err *err) MUST;
@@ -133,6 +135,15 @@ void network_link(const struct network *n, struct net_link *ret);
  */
 int network_publish(struct network *n, const struct endpoint *ep, struct publish *ports, size_t np,
                     const char *owner, struct err *err) MUST;
+/** network_open_ports() - @ports at the endpoint's own address, where its network is routed: of
+ * each, the container's port and the family and protocol count. Again what is open is nothing. */
+int network_open_ports(struct network *n, const struct endpoint *ep, const struct publish *ports,
+                       size_t np, struct err *err) MUST;
+void network_shut_ports(struct network *n, const struct endpoint *ep, const struct publish *ports,
+                        size_t np);
+/** network_gateway_mode() - of the address that host addresses of @family lead to: IPv6 ones lead
+ * to an IPv4 address where the network has no other. */
+enum gateway_mode network_gateway_mode(const struct network *n, int family);
 /** network_forget_ports() - close what holds and serves them; the packet filter keeps leading them
  * to a container that outlives this daemon. */
 void network_forget_ports(struct network *n, struct publish *ports, size_t np);

@@ -60,18 +60,6 @@ static int set_ip(struct net_options *o, const char *val, size_t offset)
     return strchr(val, '/') ? -EINVAL : ip_parse(val, (struct ip *)((char *)o + offset));
 }
 
-static int set_gateway_mode(struct net_options *o, const char *val, size_t offset)
-{
-    enum gateway_mode *mode = (enum gateway_mode *)((char *)o + offset);
-
-    if (strcmp(val, "routed") == 0 || strcmp(val, "nat-unprotected") == 0)
-        return -ENOSYS;
-    if (strcmp(val, "nat") != 0 && strcmp(val, "isolated") != 0)
-        return -EINVAL;
-    *mode = strcmp(val, "nat") == 0 ? GATEWAY_NAT : GATEWAY_ISOLATED;
-    return 0;
-}
-
 struct word {
     const char *name;
     uint32_t value;
@@ -85,6 +73,21 @@ static int find_word(const struct word *words, const char *val, uint32_t *ret)
             return 0;
         }
     return -EINVAL;
+}
+
+static int set_gateway_mode(struct net_options *o, const char *val, size_t offset)
+{
+    static const struct word modes[] = {{"nat", GATEWAY_NAT},
+                                        {"nat-unprotected", GATEWAY_NAT_UNPROTECTED},
+                                        {"routed", GATEWAY_ROUTED},
+                                        {"isolated", GATEWAY_ISOLATED},
+                                        {NULL, 0}};
+    uint32_t v = 0;
+    int r = find_word(modes, val, &v);
+
+    if (r == 0)
+        *(enum gateway_mode *)((char *)o + offset) = (enum gateway_mode)v;
+    return r;
 }
 
 static int set_macvlan_mode(struct net_options *o, const char *val, size_t offset)
@@ -151,8 +154,6 @@ static int set_one(const char *driver, const char *key, const char *val, struct 
             strcmp(options[i].name, key) != 0)
             continue;
         int r = options[i].fn(o, val, options[i].offset);
-        if (r == -ENOSYS)
-            return err_as(err, ERR_NOT_IMPLEMENTED, ENOSYS, "%s=%s is not built yet", key, val);
         return r < 0 ? err_invalid(err, "invalid value for %s: %s", key, val) : 0;
     }
     return 0;

@@ -9,7 +9,9 @@
 /* How the outside reaches a network's containers, per family. */
 enum gateway_mode {
     GATEWAY_NAT,
-    GATEWAY_ISOLATED, /* internal networks: the host has no address on the bridge */
+    GATEWAY_NAT_UNPROTECTED, /* also directly, at the containers' own addresses, at any port */
+    GATEWAY_ROUTED,          /* directly and untranslated, at the ports that are published */
+    GATEWAY_ISOLATED,        /* internal networks: the host has no address on the bridge */
 };
 
 struct net_options {
@@ -32,7 +34,7 @@ bool link_name_valid(const char *s);
 /**
  * net_options_parse() - options of @driver, checked
  * Unknown keys are kept by the network and mean nothing, as with Docker, since other tools leave
- * their notes there. Return: 0; -EINVAL, naming the option; -ENOSYS for what is not built.
+ * their notes there. Return: 0; -EINVAL, naming the option.
  */
 int net_options_parse(const char *driver, const struct strmap *o, struct net_options *ret,
                       struct err *err) MUST;

@@ -153,7 +153,7 @@ static inline struct dns_view asking(const char *const *servers, size_t n)
     struct dns_view v = {.nupstream = n};
 
     for (size_t i = 0; i < n; i++)
-        v.upstream[i] = ip(servers[i]);
+        v.upstream[i] = (struct dns_server){.ip = ip(servers[i]), .host = true};
     return v;
 }
 

@@ -110,6 +110,40 @@ TEST(networks_and_ports_are_elements)
     fw_free(f);
 }
 
+TEST(doors_are_elements)
+{
+    struct firewall *f = start();
+    auto_free char *before = listing();
+    struct fw_net a = net_of("br0", "10.1.0.0/16"), b = net_of("br1", "10.2.0.0/16");
+    struct fw_port own[] = {port("0.0.0.0", 0, "10.1.0.2", "tcp"),
+                            port("::", 0, "fd00:1::2", "udp"),
+                            port("127.0.0.1", 7, "10.1.0.2", "tcp")}; /* the first again */
+    struct err e = {0};
+
+    a.subnets[1] = ip("fd00:1::/64");
+    a.doors[0] = FW_ROUTED;
+    a.doors[1] = FW_WIDE;
+    b.doors[0] = FW_WIDE;
+    add(f, &a);
+    add(f, &b);
+    CHECK_OK(fw_open_ports(f, own, 3, &e));
+    CHECK_INT(sync_of(f), 0);
+    CHECK(has("set routed4 { type ifname elements = { \"br0\" } }"));
+    CHECK(has("set wide4 { type ifname elements = { \"br1\" } }"));
+    CHECK(has("set wide6 { type ifname elements = { \"br0\" } }"));
+    CHECK(has("set masq4 { type ipv4_addr flags interval elements = { 10.2.0.0/16 } }"));
+    CHECK(has("set masq6 { type ipv6_addr flags interval elements = { fd00:1::/64 } }"));
+    CHECK(has("elements = { 10.1.0.2 . tcp . 80 }"));
+    CHECK(has("elements = { fd00:1::2 . udp . 80 }"));
+    CHECK_OK(fw_shut_ports(f, own, 3, &e));
+    CHECK_OK(fw_shut_ports(f, own, 3, &e)); /* an end that never had any is let go likewise */
+    CHECK_OK(fw_net_del(f, &a, &e));
+    CHECK_OK(fw_net_del(f, &b, &e));
+    auto_free char *after = listing();
+    CHECK_STR(after, before);
+    fw_free(f);
+}
+
 /* The table outlives its daemon; the next one finds it right and touches nothing. */
 TEST(the_same_again_changes_nothing)
 {
@@ -221,6 +255,25 @@ TEST(harm_is_mended)
     check_mended(f, "nft flush table inet " TABLE, 2);
     check_mended(f, "nft flush chain inet " TABLE " pre; nft delete chain inet " TABLE " pre", 2);
     check_mended(f, "nft add rule inet " TABLE " forward drop", 2);
+    check_mended(f, "nft insert rule inet " TABLE " forward accept", 2);
+    /* As many rules as before, but another one: replaced, and put in another place. */
+    check_mended(f,
+                 "h=$(nft -a list chain inet " TABLE " inward | sed -n 's/drop # handle //p');"
+                 "nft replace rule inet " TABLE " inward handle $h accept",
+                 2);
+    check_mended(f,
+                 "h=$(nft -a list chain inet " TABLE " inward | sed -n 's/drop # handle //p');"
+                 "nft delete rule inet " TABLE " inward handle $h;"
+                 "nft add rule inet " TABLE " inward accept",
+                 2);
+    check_mended(f, "nft add chain inet " TABLE " forward '{ policy drop; }'", 2);
+    check_mended(f, "nft add chain inet " TABLE " more", 2);
+    check_mended(f, "nft add set inet " TABLE " more '{ type mark; }'", 2);
+    check_mended(f, "nft add counter inet " TABLE " more", 2);
+    check_mended(f, "nft add table inet " TABLE " '{ flags dormant; }'", 2);
+    check_mended(f, "nft add element inet " TABLE " wide4 '{ \"eth9\" comment \"mine\" }'", 1);
+    check_mended(f, "nft add element inet " TABLE " masq4 '{ 10.7.0.1-10.7.0.6 }'", 1);
+    check_mended(f, "nft add element inet " TABLE " snat4 '{ 10.7.0.0/24 : 10.9.0.1 }'", 1);
     check_mended(f, "nft flush map inet " TABLE " any4", 1);
     check_mended(f, "nft flush set inet " TABLE " nets", 1);
     check_mended(f, "nft delete element inet " TABLE " masq4 '{ 10.1.0.0/16 }'", 1);

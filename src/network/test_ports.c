@@ -4,6 +4,8 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <signal.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 
 #include "network/test_netns.h"
@@ -258,6 +260,73 @@ TEST(a_foreign_holder_in_another_family_is_found)
     CHECK_INT(listen(fd, 1), 0);
     CHECK_INT(ports_reserve(t, &p, 1, "web", &e), -EADDRINUSE);
     CHECK(strstr(e.msg, "(by test_network_po, pid "));
+    ports_free(t);
+}
+
+/* A process of that name that holds a port until the pipe @until is closed. */
+static void hold(const char *name, const char *host, int type, uint16_t number, int until)
+{
+    struct ip at = ip(host);
+    struct sockaddr_in6 a = {.sin6_family = AF_INET6, .sin6_port = htons(number)};
+    char byte;
+
+    pid_t pid = fork();
+    CHECK(pid >= 0);
+    if (pid > 0)
+        return;
+    CHECK_INT(prctl(PR_SET_NAME, name), 0);
+    CHECK_INT(prctl(PR_SET_PDEATHSIG, SIGKILL), 0);
+    if (at.family == AF_INET) {
+        (void)bind_to(type, host, number);
+    } else {
+        int fd = socket(AF_INET6, type | SOCK_CLOEXEC, 0), only = strchr(host, '.') == NULL;
+        memcpy(&a.sin6_addr, at.addr, 16);
+        CHECK_INT(setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof(only)), 0);
+        CHECK_INT(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+        if (type == SOCK_STREAM)
+            CHECK_INT(listen(fd, 8), 0);
+    }
+    CHECK_INT(write(until, "", 1), 1);
+    (void)!read(until, &byte, 1);
+    _exit(0);
+}
+
+/* One port number, and somebody at every address and protocol of it. */
+TEST(of_several_holders_the_one_in_the_way_is_named)
+{
+    static const struct {
+        const char *name, *host, *proto, *asked;
+    } all[] = {
+        {"tcp-one", "127.0.0.1", "tcp", "127.0.0.1"},
+        {"tcp-two", "127.0.0.2", "tcp", "127.0.0.2"},
+        {"udp-one", "127.0.0.1", "udp", "127.0.0.1"},
+        {"udp-two", "127.0.0.2", "udp", "127.0.0.2"},
+        {"tcp-six", "::1", "tcp", "::"},
+        {"udp-six", "::1", "udp", "::1"},
+        {"mapped", "::ffff:127.0.0.3", "tcp", "127.0.0.3"},
+    };
+    enum { N = sizeof(all) / sizeof(all[0]) };
+    struct port_table *t = start();
+    char want[64], byte;
+    int pair[2];
+
+    CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    for (size_t i = 0; i < N; i++) {
+        hold(all[i].name, all[i].host, strcmp(all[i].proto, "tcp") ? SOCK_DGRAM : SOCK_STREAM, 8085,
+             pair[1]);
+        CHECK_INT(read(pair[0], &byte, 1), 1);
+    }
+    for (size_t i = 0; i < N; i++) {
+        struct publish p = port(all[i].asked, 8085, all[i].proto);
+        struct err e = {0};
+        CHECK_INT(ports_reserve(t, &p, 1, "web", &e), -EADDRINUSE);
+        (void)snprintf(want, sizeof(want), "(by %s, pid ", all[i].name);
+        if (!strstr(e.msg, want))
+            TEST_FAIL("%s %s: %s", all[i].asked, all[i].proto, e.msg);
+    }
+    struct publish udp = port("127.0.0.3", 8085, "udp");
+    good(t, &udp, 1, "web"); /* none of them is there */
+    ports_release(t, &udp, 1);
     ports_free(t);
 }
 

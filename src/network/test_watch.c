@@ -193,6 +193,12 @@ TEST(harm_to_the_filter_is_seen)
         "nft delete table inet " TABLE,
         "nft flush chain inet " TABLE " forward",
         "nft flush map inet " TABLE " same",
+        "nft insert rule inet " TABLE " forward accept",
+        "nft add chain inet " TABLE " more",
+        "nft add set inet " TABLE " more '{ type mark; }'",
+        "nft add element inet " TABLE " wide4 '{ \"eth9\" }'",
+        "nft add table inet " TABLE " '{ flags dormant; }'",
+        "nft add counter inet " TABLE " more",
         "nft delete element inet " TABLE " nets \"{ $(ip -br link | awk '/^br/ { print $1 }') }\"",
     };
     struct fixture f = start();

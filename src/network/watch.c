@@ -90,15 +90,22 @@ static bool host_chain_made(struct net_watch *w, const struct nlmsghdr *h)
     return name && strnlen(name, n) < n && strcmp(name, "filter") == 0;
 }
 
-/* Something of our table goes, and it was not us. */
+/* Something of our table goes, or comes into it, and it was not us. */
 static bool filter_changed(struct net_watch *w, const struct nlmsghdr *h)
 {
     static const uint16_t tables[] = {
+        [NFT_MSG_NEWTABLE] = NFTA_TABLE_NAME,
         [NFT_MSG_DELTABLE] = NFTA_TABLE_NAME,
+        [NFT_MSG_NEWCHAIN] = NFTA_CHAIN_TABLE,
         [NFT_MSG_DELCHAIN] = NFTA_CHAIN_TABLE,
+        [NFT_MSG_NEWRULE] = NFTA_RULE_TABLE,
         [NFT_MSG_DELRULE] = NFTA_RULE_TABLE,
+        [NFT_MSG_NEWSET] = NFTA_SET_TABLE,
         [NFT_MSG_DELSET] = NFTA_SET_TABLE,
+        [NFT_MSG_NEWSETELEM] = NFTA_SET_ELEM_LIST_TABLE,
         [NFT_MSG_DELSETELEM] = NFTA_SET_ELEM_LIST_TABLE,
+        [NFT_MSG_NEWFLOWTABLE] = NFTA_FLOWTABLE_TABLE,
+        [NFT_MSG_NEWOBJ] = NFTA_OBJ_TABLE,
     };
     size_t type = h->nlmsg_type & 0xff, n = 0;
 

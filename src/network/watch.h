@@ -1,7 +1,8 @@
 /*
  * An eye on what others do to our links and our packet filter: somebody deletes or renames a
- * bridge, takes it down, flushes the ruleset. It only tells that something happened; finding out
- * what and mending it is the caller's work, with network_heal() and net_host_sync().
+ * bridge, takes it down, flushes the ruleset, puts a rule into our table. It only tells that
+ * something happened; finding out what and mending it is the caller's work, with network_heal() and
+ * net_host_sync().
  */
 #pragma once
 

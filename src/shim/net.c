@@ -16,6 +16,7 @@
 #include "base/auto.h"
 #include "base/io.h"
 #include "base/mem.h"
+#include "base/time.h"
 #include "kern/nft.h"
 #include "kern/rtnl.h"
 
@@ -250,6 +251,44 @@ int net_dns_open(struct shim *s, struct err *err)
 
 /* ---- the start ---- */
 
+/* Somebody has deleted the bridge since the plan was written: the daemon makes it again, or has
+ * done so, and says what it is now. */
+static int ask_for_parent(struct shim *s, size_t i, struct err *err)
+{
+    auto_arena struct arena a = ARENA_INIT;
+    struct shim_event ev = {.event = "parent", .at_ns = now_ns(), .exec = "", .net = (uint32_t)i};
+    struct shim_req req;
+    int r = shim_send(SHIM_FD_CONTROL, &shim_event_type, &ev, NULL, 0);
+
+    if (r >= 0)
+        r = shim_hear(s, "parent", &a, &req, NULL);
+    if (r < 0) /* not EPIPE: that would mean that init has failed */
+        return err_as(err, ERR_SYSTEM, ECANCELED, "the daemon gives the start up");
+    s->plan->nets.v[i]->parent = req.parent;
+    return 0;
+}
+
+static bool has_gone(int nl, int index)
+{
+    char name[IFNAMSIZ];
+
+    return index > 0 && rtnl_link_name(nl, index, name, NULL) == -ENODEV;
+}
+
+/* Numbers of links are not used again: one that is there when this fails is not why. */
+static int add_planned(struct shim *s, int nl, size_t i, int netns_fd, struct err *err)
+{
+    for (;;) {
+        int r = add_link(nl, s->plan->nets.v[i], netns_fd, err);
+        if (r >= 0 || !has_gone(nl, s->plan->nets.v[i]->parent))
+            return r;
+        err_clear(err);
+        r = ask_for_parent(s, i, err);
+        if (r < 0)
+            return r;
+    }
+}
+
 int net_setup(void *arg, pid_t pid, int netns_fd, struct err *err)
 {
     struct shim *s = arg;
@@ -261,7 +300,7 @@ int net_setup(void *arg, pid_t pid, int netns_fd, struct err *err)
     auto_close int nl = plan->nets.n ? rtnl_open(err) : -1;
     int r = plan->nets.n && nl < 0 ? nl : 0;
     for (size_t i = 0; r >= 0 && i < plan->nets.n; i++)
-        r = add_link(nl, plan->nets.v[i], netns_fd, err);
+        r = add_planned(s, nl, i, netns_fd, err);
     return r < 0 || !plan->dns ? r : in_netns(netns_fd, make_dns, s, err);
 }
 

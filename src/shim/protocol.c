@@ -88,6 +88,7 @@ static const struct field req_fields[] = {
     FIELD(struct shim_req, "cols", F_U32, cols, .flags = F_OMIT),
     FIELD(struct shim_req, "net", F_PTR, net, .flags = F_OMIT, .type = &net_type),
     FIELD(struct shim_req, "gateways", F_OBJV, gateways, .flags = F_OMIT, .type = &gateway_type),
+    FIELD(struct shim_req, "parent", F_I32, parent, .flags = F_OMIT),
     FIELD(struct shim_req, "peer_if", F_STR, peer_if, .flags = F_OMIT),
 };
 const struct json_type shim_req_type = JSON_TYPE("Request", struct shim_req, req_fields);
@@ -124,6 +125,7 @@ static const struct field event_fields[] = {
     FIELD(struct shim_event, "no", F_I32, no, .flags = F_OMIT),
     FIELD(struct shim_event, "kind", F_I32, kind, .flags = F_OMIT),
     FIELD(struct shim_event, "msg", F_STR, msg, .flags = F_OMIT),
+    FIELD(struct shim_event, "net", F_U32, net, .flags = F_OMIT),
     FIELD(struct shim_event, "warnings", F_U32, warnings, .flags = F_OMIT),
 };
 const struct json_type shim_event_type = JSON_TYPE("Event", struct shim_event, event_fields);

@@ -102,6 +102,8 @@ struct shim_plan {
 
 struct shim_req {
     /* "watch", "go", "attach", "exec", "resize", "kill", "close", "end", "state";
+     * "parent": answers the event of that name, @parent is the link to take instead, and like "go"
+     * it has no reply;
      * "net-join": add @net, then the default routes are @gateways; "net-leave": the interface
      * @peer_if goes; "dns": two descriptors come back, a datagram and a listening socket at
      * 127.0.0.11 in the container, which asks them at port 53 */
@@ -115,6 +117,7 @@ struct shim_req {
     struct shim_net *net;        /* net-join */
     shim_gateways gateways;      /* net-join, net-leave */
     const char *peer_if;         /* net-leave */
+    int32_t parent;              /* parent */
 };
 
 struct shim_reply {
@@ -137,7 +140,9 @@ struct shim_exec_state {
 };
 
 struct shim_event {
-    const char *event; /* "started", "failed", "exit", "exec-exit", "oom", "detach" */
+    /* "started", "failed", "exit", "exec-exit", "oom", "detach"; before "started" any number of
+     * "parent": the link that the plan names for an interface has gone meanwhile */
+    const char *event;
     int32_t pid;       /* started */
     int64_t at_ns;     /* wall clock */
     int32_t code;      /* exit, exec-exit: 0..255, 128 + signal */
@@ -146,6 +151,7 @@ struct shim_event {
     int32_t no, kind;  /* failed */
     const char *msg;   /* failed */
     uint32_t warnings; /* started: enum oci_warning */
+    uint32_t net;      /* parent: which of the plan's nets */
 };
 
 extern const struct json_type shim_plan_type;

@@ -94,19 +94,32 @@ static int open_rootfs(void *arg, int *ret_fd, struct err *err)
     return r < 0 ? err_wrap(err, r, "mount root file system") : r;
 }
 
+int shim_hear(struct shim *s, const char *op, struct arena *a, struct shim_req *ret,
+              struct err *err)
+{
+    for (;;) {
+        *ret = (struct shim_req){0};
+        int r = shim_recv(SHIM_FD_CONTROL, &shim_req_type, a, ret, NULL, NULL, err);
+        if (r < 0)
+            return r;
+        if (r == 0)
+            return err_no(err, EPIPE, "the daemon is gone");
+        if (strcmp(ret->op, op) == 0)
+            return 0;
+        if (strcmp(ret->op, "go") != 0)
+            return err_as(err, ERR_SYSTEM, ECANCELED, "start cancelled");
+        s->gone_on = true;
+    }
+}
+
 /* The daemon says "go" when the published ports lead somewhere; its death means that it never
  * will. */
-static int wait_for_go(struct err *err)
+static int wait_for_go(struct shim *s, struct err *err)
 {
     auto_arena struct arena a = ARENA_INIT;
-    struct shim_req req = {0};
-    int r = shim_recv(SHIM_FD_CONTROL, &shim_req_type, &a, &req, NULL, NULL, err);
+    struct shim_req req;
 
-    if (r == 0)
-        return err_no(err, EPIPE, "the daemon is gone");
-    if (r > 0 && strcmp(req.op, "go") != 0)
-        return err_as(err, ERR_SYSTEM, ECANCELED, "start cancelled");
-    return r < 0 ? r : 0;
+    return s->gone_on ? 0 : shim_hear(s, "go", &a, &req, err);
 }
 
 static int make_container(struct shim *s, struct stdio_pipes *pipes, struct err *err)
@@ -132,7 +145,7 @@ static int make_container(struct shim *s, struct stdio_pipes *pipes, struct err 
     int r = oci_create(&c, &s->init, err);
     if (r < 0 || !go)
         return r;
-    r = wait_for_go(err);
+    r = wait_for_go(s, err);
     if (r >= 0)
         r = oci_start(&c, &s->init, err);
     if (r < 0)

@@ -87,12 +87,16 @@ struct shim {
     int64_t started_ns;
     uint64_t ooms;
     bool done;
+    bool gone_on; /* the daemon's "go" has come */
 };
 
 /* run.c */
 void source_set(struct shim *s, struct source *src, uint32_t events);
 void source_close(struct shim *s, struct source *src);
 void shim_tell(struct shim *s, const struct shim_event *ev);
+/** shim_hear() - before the start: waits for @op from the daemon, which may say "go" before it. */
+int shim_hear(struct shim *s, const char *op, struct arena *a, struct shim_req *ret,
+              struct err *err) MUST;
 
 /* stdio.c: the streams of a process */
 struct stdio_pipes {

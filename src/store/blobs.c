@@ -145,6 +145,18 @@ bool blob_exists(struct image_store *s, const char *digest)
     return digest_valid(digest) && faccessat(s->blobs_fd, digest_hex(digest), F_OK, 0) == 0;
 }
 
+int blob_scratch(struct image_store *s, struct err *err)
+{
+    char name[TMP_NAME];
+
+    tmp_name(name);
+    auto_close int fd =
+        openat(s->ingest_fd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0 || unlinkat(s->ingest_fd, name, 0) < 0)
+        return err_sys(err, "create a scratch file");
+    return take_fd(&fd);
+}
+
 int blob_delete(struct image_store *s, const char *digest, struct err *err)
 {
     int r = check_digest(digest, err);

@@ -46,6 +46,9 @@ int blob_open(struct image_store *s, const char *digest, uint64_t *ret_size, str
 #define BLOB_SMALL_MAX (8u << 20)
 int blob_read(struct image_store *s, const char *digest, struct buf *out, struct err *err) MUST;
 bool blob_exists(struct image_store *s, const char *digest);
+/** blob_scratch() - an empty file without a name beside the blobs. Return: fd that the caller
+ * closes. */
+int blob_scratch(struct image_store *s, struct err *err) MUST;
 /** blob_delete() - Return: 0; 1: there was none. Only for blobs that no row reaches. */
 int blob_delete(struct image_store *s, const char *digest, struct err *err) MUST;
 

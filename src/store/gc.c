@@ -125,9 +125,14 @@ static int forget_blobs(struct sweep *w, struct err *err)
 static int mark_all_live(struct sweep *w, struct err *err)
 {
     static const char *const queries[] = {
-        "SELECT diff_id FROM layer",        "SELECT id FROM image",
-        "SELECT manifest FROM image",       "SELECT manifest FROM tag",
-        "SELECT manifest FROM repo_digest", "SELECT blob FROM layer_blob WHERE kept = 1",
+        "SELECT diff_id FROM layer",
+        "SELECT id FROM image",
+        "SELECT manifest FROM image",
+        "SELECT manifest FROM tag",
+        "SELECT manifest FROM repo_digest",
+        "SELECT blob FROM layer_blob WHERE kept = 1",
+        "SELECT idx FROM tag",
+        "SELECT idx FROM repo_digest",
     };
     int r = 0;
 

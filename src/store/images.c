@@ -8,7 +8,10 @@
 #include "store/db.h"
 #include "store/store.h"
 
-#define COLUMNS "i.id, i.manifest, i.parent, i.created, i.tagged, i.size"
+#define COLUMNS                                                                                    \
+    "i.id, i.manifest, i.parent, i.created, i.tagged, i.size,"                                     \
+    " coalesce((SELECT idx FROM tag WHERE image = i.id AND idx IS NOT NULL),"                      \
+    "          (SELECT idx FROM repo_digest WHERE image = i.id AND idx IS NOT NULL))"
 
 /* ---- insert and delete ---- */
 
@@ -128,6 +131,7 @@ static struct image_row row_of(struct sqlite3_stmt *st, struct arena *a)
         .created_ns = db_col_i64(st, 3),
         .tagged_ns = db_col_i64(st, 4),
         .size = db_col_i64(st, 5),
+        .index = db_col_dup(st, 6, a),
     };
 }
 
@@ -180,10 +184,24 @@ int image_by_tag(struct image_store *s, const char *name, struct arena *a, struc
     return read_one(s,
                     "SELECT i.id, coalesce((SELECT manifest FROM tag WHERE name = ?1),"
                     " (SELECT manifest FROM repo_digest WHERE name = ?1), i.manifest),"
-                    " i.parent, i.created, i.tagged, i.size FROM image i WHERE id ="
+                    " i.parent, i.created, i.tagged, i.size,"
+                    " coalesce((SELECT idx FROM tag WHERE name = ?1),"
+                    "          (SELECT idx FROM repo_digest WHERE name = ?1))"
+                    " FROM image i WHERE id ="
                     " coalesce((SELECT image FROM tag WHERE name = ?1),"
                     "          (SELECT image FROM repo_digest WHERE name = ?1)) AND hidden = 0",
                     name, a, ret, err);
+}
+
+int image_by_manifest(struct image_store *s, const char *digest, struct arena *a,
+                      struct image_row *ret, struct err *err)
+{
+    return read_one(s,
+                    "SELECT " COLUMNS " FROM image i WHERE hidden = 0 AND id IN"
+                    " (SELECT id FROM image WHERE manifest = ?1"
+                    "  UNION SELECT image FROM tag WHERE manifest = ?1"
+                    "  UNION SELECT image FROM repo_digest WHERE manifest = ?1) LIMIT 1",
+                    digest, a, ret, err);
 }
 
 int image_by_prefix(struct image_store *s, const char *hex, struct arena *a, struct image_row *ret,
@@ -311,11 +329,12 @@ int image_digest_delete(struct image_store *s, const char *name, struct err *err
     return n < 0 ? n : n == 0;
 }
 
-int image_name_manifest_set(struct image_store *s, const char *name, const char *digest,
-                            struct err *err)
+int image_name_origin_set(struct image_store *s, const char *name, const char *manifest,
+                          const char *index, struct err *err)
 {
-    static const char *const steps[] = {"UPDATE tag SET manifest = ? WHERE name = ?",
-                                        "UPDATE repo_digest SET manifest = ? WHERE name = ?"};
+    static const char *const steps[] = {
+        "UPDATE tag SET manifest = ?, idx = ? WHERE name = ?",
+        "UPDATE repo_digest SET manifest = ?, idx = ? WHERE name = ?"};
     struct db *db = image_store_db(s);
     int r = db_begin(db, err);
 
@@ -323,7 +342,7 @@ int image_name_manifest_set(struct image_store *s, const char *name, const char 
         return r;
     auto_tx struct db *tx = db;
     for (size_t i = 0; r >= 0 && i < sizeof(steps) / sizeof(steps[0]); i++)
-        r = db_run(db, steps[i], DB_BIND(DB_TEXT(digest), DB_TEXT(name)), err);
+        r = db_run(db, steps[i], DB_BIND(DB_TEXT(manifest), DB_TEXT(index), DB_TEXT(name)), err);
     return r < 0 ? r : db_commit(&tx, err);
 }
 

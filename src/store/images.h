@@ -19,6 +19,8 @@ struct image_row {
     char *id;            /* "sha256:<hex>", digest of the config blob */
     char *manifest;      /* digest of the manifest blob it came by, or NULL; of image_by_tag(): that
                             by which it came under this name */
+    char *index;         /* digest of the index blob that its name means (of image_by_tag()), or one
+                            of its names; or NULL */
     char *parent;        /* id of the image it was built on, or NULL */
     int64_t created_ns;  /* from the config; 0: not told */
     int64_t tagged_ns;   /* when a name was last given to it; 0: never */
@@ -52,6 +54,10 @@ int image_by_tag(struct image_store *s, const char *name, struct arena *a, struc
 /** image_rows_all() - every image, newest first. */
 int image_rows_all(struct image_store *s, struct arena *a, struct image_rows *ret,
                    struct err *err) MUST;
+/** image_by_manifest() - the image that came by a manifest, under whatever name. Return: 0;
+ * -ENOENT. */
+int image_by_manifest(struct image_store *s, const char *digest, struct arena *a,
+                      struct image_row *ret, struct err *err) MUST;
 /** image_has_child() - Return: 1 when another image names it as its parent, 0, -errno. */
 int image_has_child(struct image_store *s, const char *id, struct err *err) MUST;
 
@@ -67,10 +73,11 @@ int image_tag_delete(struct image_store *s, const char *name, struct err *err) M
 /** image_digest_set() - record "name@sha256:<hex>" for an image. */
 int image_digest_set(struct image_store *s, const char *name, const char *id, struct err *err) MUST;
 int image_digest_delete(struct image_store *s, const char *name, struct err *err) MUST;
-/** image_name_manifest_set() - the manifest by which a name (tag, or "name@digest") came; giving
- * the name anew forgets it, and the image's own counts. */
-int image_name_manifest_set(struct image_store *s, const char *name, const char *digest,
-                            struct err *err) MUST;
+/** image_name_origin_set() - the manifest by which a name (tag, or "name@digest") came, and the
+ * index that chose it, or NULL; giving the name anew forgets both, and the image's own manifest
+ * counts. Both blobs are kept as long as the name. */
+int image_name_origin_set(struct image_store *s, const char *name, const char *manifest,
+                          const char *index, struct err *err) MUST;
 /** image_manifest_set() - the manifest by which it last came; its blob is kept as long as the
  * image. */
 int image_manifest_set(struct image_store *s, const char *id, const char *digest,

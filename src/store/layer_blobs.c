@@ -5,7 +5,7 @@
 #include "store/db.h"
 #include "store/store-priv.h"
 
-#define COLUMNS "blob, diff_id, media_type, size, kept"
+#define COLUMNS "blob, diff_id, media_type, size, kept, made"
 
 static struct layer_blob row_of(struct sqlite3_stmt *st, struct arena *a)
 {
@@ -15,6 +15,7 @@ static struct layer_blob row_of(struct sqlite3_stmt *st, struct arena *a)
         .media_type = db_col_dup(st, 2, a),
         .size = db_col_i64(st, 3),
         .kept = db_col_i64(st, 4) != 0,
+        .made = db_col_i64(st, 5) != 0,
     };
 }
 
@@ -27,13 +28,13 @@ int layer_blob_set(struct image_store *s, const struct layer_blob *b, const char
         return r;
     auto_tx struct db *tx = s->db;
     r = db_run(s->db,
-               "INSERT INTO layer_blob (blob, diff_id, media_type, size, keep_until, kept)"
-               " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (blob) DO UPDATE SET"
+               "INSERT INTO layer_blob (blob, diff_id, media_type, size, keep_until, kept, made)"
+               " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (blob) DO UPDATE SET"
                " diff_id = excluded.diff_id, media_type = excluded.media_type,"
                " size = excluded.size, keep_until = max(keep_until, excluded.keep_until),"
-               " kept = max(kept, excluded.kept)",
+               " kept = max(kept, excluded.kept), made = max(made, excluded.made)",
                DB_BIND(DB_TEXT(b->blob), DB_TEXT(b->diff_id), DB_TEXT(b->media_type),
-                       DB_INT(b->size), DB_INT(keep_until_ns), DB_INT(b->kept)),
+                       DB_INT(b->size), DB_INT(keep_until_ns), DB_INT(b->kept), DB_INT(b->made)),
                err);
     if (r >= 0 && repo)
         r = db_run(s->db, "INSERT OR IGNORE INTO layer_blob_repo (blob, repo) VALUES (?, ?)",

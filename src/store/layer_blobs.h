@@ -20,6 +20,7 @@ struct layer_blob {
     char *media_type;
     int64_t size;
     bool kept; /* its bytes are in the blob store, too */
+    bool made; /* a push made it of the layer, and would make it again */
 };
 
 struct layer_blobs {
@@ -29,7 +30,7 @@ struct layer_blobs {
 
 /**
  * layer_blob_set() - record one
- * @b: kept is only ever added; garbage collection takes it away, with the file
+ * @b: kept and made are only ever added; garbage collection takes kept away, with the file
  * @repo: where it is: "docker.io/library/busybox"; NULL: not known
  * @keep_until_ns: until then the layer is not collected although no image has it yet, so that an
  *   interrupted pull finds what it had finished; 0: no such wish

@@ -73,6 +73,18 @@ static const char kept_blobs[] =
  * book of them could only be wrong. */
 static const char no_addresses[] = "DROP TABLE address;";
 
+/* A name can mean an index, of whose images one or some are here: its document is kept with it. */
+static const char indexes[] = "ALTER TABLE tag ADD COLUMN idx TEXT;"
+                              "ALTER TABLE repo_digest ADD COLUMN idx TEXT;"
+                              "CREATE INDEX image_manifest ON image (manifest);"
+                              "CREATE INDEX tag_manifest ON tag (manifest);"
+                              "CREATE INDEX repo_digest_manifest ON repo_digest (manifest);";
+
+/* Blobs that a push made of a layer: it would make the same again, so that nobody needs the file.
+ */
+static const char made_blobs[] =
+    "ALTER TABLE layer_blob ADD COLUMN made INTEGER NOT NULL DEFAULT 0;";
+
 /*
  * What a step of a build made, by a digest of everything it depends on. A layer that is not yet
  * synced is only as good as the kernel that holds it: it does not outlive a boot.
@@ -85,6 +97,6 @@ static const char build_cache[] =
     "  uses INTEGER NOT NULL DEFAULT 0) STRICT, WITHOUT ROWID;"
     "CREATE INDEX build_cache_diff ON build_cache (diff_id);";
 
-const char *const schema_steps[] = {objects,    images,       layer_blobs,
-                                    kept_blobs, no_addresses, build_cache};
+const char *const schema_steps[] = {objects,      images,  layer_blobs, kept_blobs,
+                                    no_addresses, indexes, made_blobs,  build_cache};
 const int schema_steps_n = sizeof(schema_steps) / sizeof(schema_steps[0]);

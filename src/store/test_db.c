@@ -89,10 +89,12 @@ TEST(version_2_is_migrated_and_its_layers_can_be_found_by_blob)
     write_fixture(scratch_file(path), 2, "INSERT INTO layer VALUES ('sha256:l', 1, 2, 3)");
     struct db *db = open_db(path);
     CHECK_OK(db_begin(db, &e));
-    CHECK_INT(db_run(db, "INSERT INTO layer_blob VALUES ('sha256:b', 'sha256:l', 'tar', 1, 0, 0)",
+    CHECK_INT(db_run(db,
+                     "INSERT INTO layer_blob VALUES ('sha256:b', 'sha256:l', 'tar', 1, 0, 0, 0)",
                      NULL, &e),
               1);
-    CHECK_INT(db_run(db, "INSERT INTO layer_blob VALUES ('sha256:c', 'sha256:x', 'tar', 1, 0, 0)",
+    CHECK_INT(db_run(db,
+                     "INSERT INTO layer_blob VALUES ('sha256:c', 'sha256:x', 'tar', 1, 0, 0, 0)",
                      NULL, &e),
               -ENOLINK);
     db_rollback(db);
@@ -142,12 +144,48 @@ TEST(version_3_is_migrated_and_its_networks_stay)
     remove_scratch(path);
 }
 
-TEST(version_5_is_migrated_and_its_layers_count_as_synced)
+TEST(version_5_is_migrated_and_its_names_mean_no_index)
+{
+    static const char rows[] = "INSERT INTO image VALUES ('sha256:i', 'm', NULL, 1, 2, 3, 0);"
+                               "INSERT INTO tag VALUES ('x:1', 'sha256:i', 'm');"
+                               "INSERT INTO repo_digest VALUES ('x@sha256:m', 'sha256:i', 'm');";
+    struct err e = {0};
+    char path[64];
+
+    write_fixture(scratch_file(path), 5, rows);
+    struct db *db = open_db(path);
+    CHECK_OK(db_begin(db, &e));
+    CHECK_INT(db_run(db, "UPDATE tag SET idx = 'i' WHERE idx IS NULL AND manifest = 'm'", NULL, &e),
+              1);
+    CHECK_INT(db_run(db, "UPDATE repo_digest SET idx = 'i' WHERE idx IS NULL", NULL, &e), 1);
+    db_rollback(db);
+    db_close(db);
+    remove_scratch(path);
+}
+
+TEST(version_6_is_migrated_and_no_blob_was_made_here)
 {
     struct err e = {0};
     char path[64];
 
-    write_fixture(scratch_file(path), 5, "INSERT INTO layer VALUES ('sha256:a', 1, 2, 3)");
+    write_fixture(scratch_file(path), 6,
+                  "INSERT INTO layer VALUES ('sha256:l', 1, 2, 3);"
+                  "INSERT INTO layer_blob VALUES ('sha256:b', 'sha256:l', 'tar', 1, 0, 1);");
+    struct db *db = open_db(path);
+    CHECK_OK(db_begin(db, &e));
+    CHECK_INT(db_run(db, "UPDATE layer_blob SET made = 1 WHERE made = 0 AND kept = 1", NULL, &e),
+              1);
+    db_rollback(db);
+    db_close(db);
+    remove_scratch(path);
+}
+
+TEST(version_7_is_migrated_and_its_layers_count_as_synced)
+{
+    struct err e = {0};
+    char path[64];
+
+    write_fixture(scratch_file(path), 7, "INSERT INTO layer VALUES ('sha256:a', 1, 2, 3)");
     struct db *db = open_db(path);
     CHECK_INT(db_run_tx(db, "UPDATE layer SET size = 2 WHERE unsynced = 0", NULL, &e), 1);
     CHECK_INT(db_run_tx(db,

@@ -359,7 +359,7 @@ TEST(kept_blobs_stay_as_long_as_a_name_came_by_them)
     CHECK_OK(image_manifest_set(f.s, A, "m1", &e));
     CHECK_OK(image_tag_set(f.s, "x:1", A, NULL, &e));
     CHECK_OK(image_tag_set(f.s, "x:2", A, NULL, &e));
-    CHECK_OK(image_name_manifest_set(f.s, "x:2", "m2", &e));
+    CHECK_OK(image_name_origin_set(f.s, "x:2", "m2", NULL, &e));
     CHECK_OK(image_by_tag(f.s, "x:1", &f.a, &got, &e));
     CHECK_STR(got.manifest, "m1");
     CHECK_OK(image_by_tag(f.s, "x:2", &f.a, &got, &e));

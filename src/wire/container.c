@@ -129,7 +129,7 @@ static const struct field container_inspect_fields[] = {
     FIELD(struct container_inspect, "NetworkSettings", F_OBJ, network_settings,
           .type = &network_settings_type),
     FIELD(struct container_inspect, "ImageManifestDescriptor", F_PTR, image_manifest,
-          .flags = F_OMIT, .type = &image_descriptor_type),
+          .flags = F_OMIT, .type = &oci_descriptor_type),
 };
 const struct json_type container_inspect_type =
     JSON_TYPE("Container", struct container_inspect, container_inspect_fields);
@@ -163,7 +163,7 @@ static const struct field container_summary_fields[] = {
     FIELD(struct container_summary, "Image", F_STR, image),
     FIELD(struct container_summary, "ImageID", F_STR, image_id),
     FIELD(struct container_summary, "ImageManifestDescriptor", F_PTR, image_manifest,
-          .flags = F_OMIT, .type = &image_descriptor_type),
+          .flags = F_OMIT, .type = &oci_descriptor_type),
     FIELD(struct container_summary, "Command", F_STR, command),
     FIELD(struct container_summary, "Created", F_I64, created_s),
     FIELD(struct container_summary, "Ports", F_OBJV, ports, .flags = F_EMPTY,

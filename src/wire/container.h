@@ -91,7 +91,7 @@ struct container_inspect {
     VEC_OF(struct mount_point *) mounts;
     struct container_config *config;
     struct network_settings network_settings;
-    struct image_descriptor *image_manifest; /* API 1.48 */
+    struct oci_descriptor *image_manifest; /* API 1.48 */
 };
 
 struct port_summary {
@@ -114,7 +114,7 @@ struct container_summary {
     char *id;
     struct strv names; /* with leading slashes */
     char *image, *image_id;
-    struct image_descriptor *image_manifest; /* API 1.48 */
+    struct oci_descriptor *image_manifest; /* API 1.48 */
     char *command;
     int64_t created_s;
     VEC_OF(struct port_summary *) ports;

@@ -8,29 +8,46 @@ static const struct field graph_driver_fields[] = {
 const struct json_type graph_driver_type =
     JSON_TYPE("GraphDriver", struct graph_driver, graph_driver_fields);
 
-static const struct field image_platform_fields[] = {
-    FIELD(struct image_platform, "architecture", F_STR, architecture),
-    FIELD(struct image_platform, "os", F_STR, os),
-    FIELD(struct image_platform, "os.version", F_STR, os_version, .flags = F_OMIT),
-    FIELD(struct image_platform, "os.features", F_STRV, os_features, .flags = F_OMIT),
-    FIELD(struct image_platform, "variant", F_STR, variant, .flags = F_OMIT),
+static const struct field manifest_size_fields[] = {
+    FIELD(struct image_manifest_size, "Total", F_I64, total_b),
+    FIELD(struct image_manifest_size, "Content", F_I64, content_b),
 };
-const struct json_type image_platform_type =
-    JSON_TYPE("platform", struct image_platform, image_platform_fields);
+static const struct json_type manifest_size_type =
+    JSON_TYPE("Size", struct image_manifest_size, manifest_size_fields);
 
-static const struct field image_descriptor_fields[] = {
-    FIELD(struct image_descriptor, "mediaType", F_STR, media_type),
-    FIELD(struct image_descriptor, "digest", F_STR, digest),
-    FIELD(struct image_descriptor, "size", F_I64, size_b),
-    FIELD(struct image_descriptor, "urls", F_STRV, urls, .flags = F_OMIT),
-    FIELD(struct image_descriptor, "annotations", F_STRMAP, annotations, .flags = F_OMIT),
-    FIELD(struct image_descriptor, "data", F_STR, data, .flags = F_OMIT),
-    FIELD(struct image_descriptor, "platform", F_PTR, platform, .flags = F_OMIT,
-          .type = &image_platform_type),
-    FIELD(struct image_descriptor, "artifactType", F_STR, artifact_type, .flags = F_OMIT),
+static const struct field unpacked_size_fields[] = {
+    FIELD(struct image_unpacked_size, "Unpacked", F_I64, unpacked_b),
 };
-const struct json_type image_descriptor_type =
-    JSON_TYPE("Descriptor", struct image_descriptor, image_descriptor_fields);
+static const struct json_type unpacked_size_type =
+    JSON_TYPE("Size", struct image_unpacked_size, unpacked_size_fields);
+
+static const struct field manifest_image_fields[] = {
+    FIELD(struct image_manifest_image, "Platform", F_PTR, platform, .type = &oci_platform_type),
+    FIELD(struct image_manifest_image, "Containers", F_STRV, containers, .flags = F_EMPTY),
+    FIELD(struct image_manifest_image, "Size", F_OBJ, size, .type = &unpacked_size_type),
+};
+static const struct json_type manifest_image_type =
+    JSON_TYPE("ImageData", struct image_manifest_image, manifest_image_fields);
+
+static const struct field attestation_fields[] = {
+    FIELD(struct image_attestation, "For", F_STR, subject),
+};
+static const struct json_type attestation_type =
+    JSON_TYPE("AttestationData", struct image_attestation, attestation_fields);
+
+static const struct field manifest_summary_fields[] = {
+    FIELD(struct manifest_summary, "ID", F_STR, id),
+    FIELD(struct manifest_summary, "Descriptor", F_PTR, descriptor, .type = &oci_descriptor_type),
+    FIELD(struct manifest_summary, "Available", F_BOOL, available),
+    FIELD(struct manifest_summary, "Size", F_OBJ, size, .type = &manifest_size_type),
+    FIELD(struct manifest_summary, "Kind", F_STR, kind),
+    FIELD(struct manifest_summary, "ImageData", F_PTR, image, .flags = F_OMIT,
+          .type = &manifest_image_type),
+    FIELD(struct manifest_summary, "AttestationData", F_PTR, attestation, .flags = F_OMIT,
+          .type = &attestation_type),
+};
+const struct json_type manifest_summary_type =
+    JSON_TYPE("Manifest", struct manifest_summary, manifest_summary_fields);
 
 static const struct field image_summary_fields[] = {
     FIELD(struct image_summary, "Containers", F_I64, containers),
@@ -39,7 +56,9 @@ static const struct field image_summary_fields[] = {
     FIELD(struct image_summary, "Labels", F_STRMAP, labels),
     FIELD(struct image_summary, "ParentId", F_STR, parent_id),
     FIELD(struct image_summary, "Descriptor", F_PTR, descriptor, .flags = F_OMIT,
-          .type = &image_descriptor_type),
+          .type = &oci_descriptor_type),
+    FIELD(struct image_summary, "Manifests", F_OBJV, manifests, .flags = F_OMIT,
+          .type = &manifest_summary_type),
     FIELD(struct image_summary, "RepoDigests", F_STRV, repo_digests, .flags = F_EMPTY),
     FIELD(struct image_summary, "RepoTags", F_STRV, repo_tags, .flags = F_EMPTY),
     FIELD(struct image_summary, "SharedSize", F_I64, shared_size_b),
@@ -102,7 +121,9 @@ static const struct json_type image_metadata_type =
         FIELD(struct image_inspect, "RootFS", F_OBJ, rootfs, .type = &image_rootfs_type),          \
         FIELD(struct image_inspect, "Metadata", F_OBJ, metadata, .type = &image_metadata_type),    \
         FIELD(struct image_inspect, "Descriptor", F_PTR, descriptor, .flags = F_OMIT,              \
-              .type = &image_descriptor_type)
+              .type = &oci_descriptor_type),                                                       \
+        FIELD(struct image_inspect, "Manifests", F_OBJV, manifests, .flags = F_OMIT,               \
+              .type = &manifest_summary_type)
 
 static const struct field image_inspect_fields[] = {
     IMAGE_INSPECT_FIELDS(

@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "base/str.h"
+#include "distribution/descriptor.h"
 #include "wire/config.h"
 
 /* Name and facts of the layered file system below an image or container. */
@@ -14,21 +15,29 @@ struct graph_driver {
     char *name;
 };
 
-struct image_platform {
-    char *architecture, *os, *os_version;
-    struct strv os_features;
-    char *variant;
+/* One manifest of what an image's name means (API 1.47). */
+struct manifest_summary {
+    char *id; /* digest of the manifest */
+    struct oci_descriptor *descriptor;
+    bool available; /* all of it is here */
+    struct image_manifest_size {
+        int64_t content_b, total_b; /* documents and compressed layers here; those and the files */
+    } size;
+    char *kind;                            /* "image", "attestation", "unknown" */
+    struct image_manifest_image *image;    /* of kind "image", else NULL */
+    struct image_attestation *attestation; /* of kind "attestation", else NULL */
 };
 
-/* OCI descriptor as the API shows it. */
-struct image_descriptor {
-    char *media_type, *digest;
-    int64_t size_b;
-    struct strv urls;
-    struct strmap annotations;
-    char *data; /* base64 */
-    struct image_platform *platform;
-    char *artifact_type;
+struct image_manifest_image {
+    struct oci_platform *platform;
+    struct strv containers; /* ids */
+    struct image_unpacked_size {
+        int64_t unpacked_b;
+    } size;
+};
+
+struct image_attestation {
+    char *subject; /* digest of the manifest that it is about */
 };
 
 struct image_summary {
@@ -37,7 +46,8 @@ struct image_summary {
     char *id;
     struct strmap labels; /* null when the image has none */
     char *parent_id;
-    struct image_descriptor *descriptor; /* API 1.48 */
+    struct oci_descriptor *descriptor;           /* API 1.48; only with the manifests */
+    VEC_OF(struct manifest_summary *) manifests; /* API 1.47, when asked for */
     struct strv repo_digests, repo_tags;
     int64_t shared_size_b; /* -1: not computed */
     int64_t size_b;
@@ -68,7 +78,8 @@ struct image_inspect {
     struct graph_driver graph_driver;
     struct image_rootfs rootfs;
     struct image_metadata metadata;
-    struct image_descriptor *descriptor; /* API 1.48 */
+    struct oci_descriptor *descriptor;           /* API 1.48 */
+    VEC_OF(struct manifest_summary *) manifests; /* API 1.48, when asked for */
 };
 
 struct image_history_item {
@@ -114,8 +125,7 @@ struct progress_message {
 };
 
 extern const struct json_type graph_driver_type;
-extern const struct json_type image_platform_type;
-extern const struct json_type image_descriptor_type;
+extern const struct json_type manifest_summary_type;
 extern const struct json_type image_summary_type;
 extern const struct json_type image_config_type;
 extern const struct json_type image_inspect_type;        /* API 1.50: "Config" is config */

@@ -12,9 +12,9 @@ const struct json_type search_result_type =
 
 static const struct field distribution_inspect_fields[] = {
     FIELD(struct distribution_inspect, "Descriptor", F_OBJ, descriptor,
-          .type = &image_descriptor_type),
+          .type = &oci_descriptor_type),
     FIELD(struct distribution_inspect, "Platforms", F_OBJV, platforms, .flags = F_EMPTY,
-          .type = &image_platform_type),
+          .type = &oci_platform_type),
 };
 const struct json_type distribution_inspect_type =
     JSON_TYPE("DistributionInspect", struct distribution_inspect, distribution_inspect_fields);

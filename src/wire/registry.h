@@ -11,8 +11,8 @@ struct search_result {
 };
 
 struct distribution_inspect {
-    struct image_descriptor descriptor;
-    VEC_OF(struct image_platform *) platforms;
+    struct oci_descriptor descriptor;
+    VEC_OF(struct oci_platform *) platforms;
 };
 
 extern const struct json_type search_result_type;

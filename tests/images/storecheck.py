@@ -11,7 +11,7 @@ def problems(data_root):
         def rows(sql):
             return {r[0] for r in db.execute(sql) if r[0]}
         layers, images = rows("SELECT diff_id FROM layer"), rows("SELECT id FROM image")
-        used = rows("SELECT diff_id FROM image_layer")
+        used = rows("SELECT diff_id FROM image_layer") | rows("SELECT diff_id FROM build_cache")
         kept = rows("SELECT diff_id FROM layer_blob WHERE keep_until > unixepoch() * 1000000000")
         manifests = rows("SELECT manifest FROM image")
         broken = [r[0] for r in db.execute("PRAGMA integrity_check")] + \

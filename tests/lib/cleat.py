@@ -10,6 +10,7 @@ import glob
 import http.client
 import json
 import os
+import select
 import shutil
 import signal
 import socket
@@ -47,6 +48,21 @@ def until(check, seconds=10.0, what=None):
             shown = what() if callable(what) else what
             raise AssertionError("not within %g s: %s" % (seconds, shown))
         time.sleep(0.01)
+
+
+def wait_for(process, seconds):
+    """The exit code of a subprocess.Popen, at once when it ends: its own wait() with a limit sleeps
+    and looks again."""
+    if process.poll() is None:
+        pidfd = os.pidfd_open(process.pid)
+        try:
+            poll = select.poll()
+            poll.register(pidfd, select.POLLIN)
+            if not poll.poll(seconds * PATIENCE * 1000):
+                raise subprocess.TimeoutExpired(process.args, seconds)
+        finally:
+            os.close(pidfd)
+    return process.wait()
 
 
 # ---- the sandbox ----
@@ -289,11 +305,12 @@ class Api:
 class Daemon:
     """cleatd on roots and a socket of its own, with the recording proxy in front."""
 
-    def __init__(self, build=BUILD, args=(), env=None, record=None):
+    def __init__(self, build=BUILD, args=(), env=None, record=None, proxy=True):
+        """@proxy: False for a test of other things than the API, which then starts sooner."""
         self.build, self.args, self.env = build, list(args), dict(env or {})
         self.dir = tempfile.mkdtemp(prefix="cleat-test-")
         self.socket = os.path.join(self.dir, "real.sock")
-        self.public = os.path.join(self.dir, "api.sock")
+        self.public = os.path.join(self.dir, "api.sock") if proxy else self.socket
         self.traffic = record or os.path.join(self.dir, "traffic.jsonl")
         self.log_path = os.path.join(self.dir, "cleatd.log")
         self.data_root = os.path.join(self.dir, "data")
@@ -317,7 +334,7 @@ class Daemon:
             stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             env={**os.environ, **self.env, **(env or {})})
         log.close()
-        if not self.proxy:
+        if not self.proxy and self.public != self.socket:
             self.proxy = subprocess.Popen([sys.executable, os.path.join(HERE, "proxy.py"),
                                            self.public, self.socket, self.traffic])
         if wait:
@@ -354,7 +371,7 @@ class Daemon:
         self.stopped = True
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(seconds) if self.process else None
+        return wait_for(self.process, seconds) if self.process else None
 
     def crash(self):
         """SIGKILL, as the out-of-memory killer would."""

@@ -1,6 +1,7 @@
 """Names in networks, asked the container's own server with a real client."""
 import re
 import shutil
+import subprocess
 
 import pytest
 
@@ -45,7 +46,7 @@ def needs_kdig():
 def upstream(second_host):
     far = second_host()
     made = Upstream(far, far.addr, TABLE)
-    made.addr = far.addr
+    made.addr, made.place = far.addr, far
     yield made
     made.close()
 
@@ -154,10 +155,67 @@ def test_leaving_for_an_internal_network_ends_asking(daemon, make, networks, pla
     assert not upstream.log
 
 
-def test_no_name_of_another_network(daemon, make, networks, place, name):
+# ---- where servers are asked from ----
+
+def test_asked_from_the_containers_network(daemon, make, networks, place, upstream):
+    """With the container's address, by its routes, and past its own rules; UDP and TCP."""
+    net = networks(Options={"com.docker.network.bridge.gateway_mode_ipv4": "routed"})
+    c = run(make, net, Dns=[upstream.addr])
+    here = place(c)
+    upstream.place.ip("route", "add", "default", "via", upstream.place.ours)
+    assert dig(here, "outside.test").rows == ["198.51.100.7"]
+    assert len(dig(here, "long.test", "TXT", "+tcp").rows) == len(LONG)
+    assert upstream.peers == {end(daemon, c, net)["IPAddress"]}
+    upstream.log.clear()
+    here.run("nft", "add table inet own; add chain inet own out { type filter hook output priority 0; };"
+             " add rule inet own out ip daddr %s drop" % upstream.addr)
+    assert dig(here, "fresh.test").status == "SERVFAIL"
+    assert not upstream.log
+    # Another container, which has no such rule, is asked for itself and gets its answer.
+    assert dig(place(run(make, net, Dns=[upstream.addr])), "fresh.test").rows == ["198.51.100.9"]
+
+
+def test_no_container_gets_what_another_was_told(daemon, make, networks, place, upstream):
+    net = networks()
+    for n in (1, 2):
+        here = place(run(make, net, Dns=[upstream.addr]))
+        for _ in range(2):
+            assert dig(here, "fresh.test").rows == ["198.51.100.9"]
+        assert len(upstream.asked("fresh.test")) == n
+
+
+def test_a_server_within_the_container(daemon, make, networks, place):
+    """--dns 127.0.0.1 is the container's own loopback."""
+    here = place(run(make, networks(), Dns=["127.0.0.1"]))
+    own = Upstream(here, "127.0.0.1", {("mine.test", "A"): ["203.0.113.9"]})
+    try:
+        assert dig(here, "mine.test").rows == ["203.0.113.9"]
+    finally:
+        own.close()
+
+
+def test_the_hosts_own_server(daemon, make, networks, place, host, tmp_path):
+    """One on loopback in the host's resolv.conf is asked there, but not for an internal network."""
+    conf = tmp_path / "resolv.conf"
+    conf.write_text("nameserver 127.0.0.53\n")
+    up = Upstream(host, "127.0.0.53", TABLE)
+    subprocess.run(["mount", "--bind", str(conf), "/etc/resolv.conf"], check=True)
+    try:
+        open_net, inner = networks(), networks(Internal=True)
+        assert dig(place(run(make, open_net)), "outside.test").rows == ["198.51.100.7"]
+        assert up.peers == {"127.0.0.1"}
+        up.log.clear()
+        assert dig(place(run(make, inner)), "outside.test").rows == []
+        assert not up.log
+    finally:
+        subprocess.run(["umount", "/etc/resolv.conf"], check=True)
+        up.close()
+
+
+def test_no_name_of_another_network(daemon, make, networks, place, name, upstream):
     one, two = networks(), networks()
     run(make, one, ["db"], name + "-a")
-    here = place(run(make, two))
+    here = place(run(make, two, Dns=[upstream.addr]))
     for n in (name + "-a", "db"):
         assert dig(here, n).rows == []
 
@@ -186,11 +244,11 @@ def test_a_server_of_the_containers_own(daemon, make, networks, place, name, ups
         own.close()
 
 
-def test_names_follow(daemon, make, networks, place, name):
+def test_names_follow(daemon, make, networks, place, name, upstream):
     """Rename, connect, disconnect, stop, start."""
     one, two = networks(), networks()
     a = run(make, one, ["db"], name + "-a")
-    b = run(make, two, [], name + "-b")
+    b = run(make, two, [], name + "-b", Dns=[upstream.addr])
     here = place(b)
     assert dig(here, name + "-a").rows == []
     daemon.api.ok("POST", "/networks/%s/connect" % two, {

@@ -66,7 +66,7 @@ class Day:
             except BROKEN as e:
                 self.failed.append((path, repr(e)))
                 if self.d.process.poll() is None and attempt == 1:
-                    self.d.process.wait(10)
+                    cleat.wait_for(self.d.process, 10)
                 self.d.start()
                 continue
             if r.status < 400 or (attempt == 2 and r.status in fine):
@@ -75,7 +75,9 @@ class Day:
             assert attempt == 1, (path, r, self.failed)
 
     def networks(self):
-        for name, more in (("day-a", {"EnableIPv6": True}), ("day-b", {"Internal": True}),
+        for name, more in (("day-a", {"EnableIPv6": True, "Options": {
+                               "com.docker.network.bridge.gateway_mode_ipv6": "routed"}}),
+                           ("day-b", {"Internal": True}),
                            ("day-m", {"Driver": "macvlan", "Options": {"parent": self.parent}}),
                            ("day-c", {"ConfigOnly": True})):
             self.step("POST", "/networks/create", {"Name": name, **more})
@@ -107,9 +109,9 @@ def world_of(d):
 @pytest.mark.parametrize("action", ["crash@1", "error@1"])
 @pytest.mark.parametrize("point", points())
 def test_fail_point(own_daemon, parent, point, action):
-    d = own_daemon(build=cleat.BUILD_FAIL, args=["--live-restore"])
+    d = own_daemon(build=cleat.BUILD_FAIL, args=["--live-restore"], proxy=False)
     d.start()
-    fixtures.load(d)
+    fixtures.load_busybox(d)
     clean = world_of(d)
     day = Day(d, parent)
     day.networks()  # so that a start has something to open

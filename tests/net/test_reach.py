@@ -230,6 +230,21 @@ def test_the_hosts_own_firewall_keeps_its_say(shop, tool):
     assert red2.ask(shop.ips["red1"][0], 80)
 
 
+def test_nobody_opens_it_from_inside(town):
+    """A rule that somebody puts into the daemon's own table, where its accept would open all, goes
+    again, and so does an element."""
+    d, far = town.daemon, town.far
+    table = next(name for family, name in cleat.nft_tables() if name.startswith("cleat-"))
+    before = cleat.nft_ruleset()
+    bridge = "br-" + d.api.ok("GET", "/networks/" + town.net["red"])["Id"][:12]
+    for harm in ("insert rule inet %s forward accept" % table,
+                 "add element inet %s wide4 { \"%s\" }" % (table, bridge)):
+        nft(harm)
+        until(lambda: cleat.nft_ruleset() == before, 10, harm)
+        check_table([(far, a, 80, p, None) for a in town.ips["red1"] for p in BOTH])
+    assert "belong in another one" in d.log()
+
+
 def nft(text):
     subprocess.run(["nft", "-f", "-"], input=text, text=True, check=True)
 

@@ -27,7 +27,7 @@ class Upstream:
     with another type exist; all others do not."""
 
     def __init__(self, place, addr, table):
-        self.table, self.log = table, []
+        self.table, self.log, self.peers = table, [], set()
         self.selector = selectors.DefaultSelector()
         for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
             s = place.socket(socket.AF_INET, kind)
@@ -64,6 +64,7 @@ class Upstream:
 
     def _udp(self, s):
         data, peer = s.recvfrom(4096)
+        self.peers.add(peer[0])
         answer = self.answer(data, "udp")
         if len(answer) > 512:  # truncated, whatever the client could take
             _, _, end = read_question(data)
@@ -71,7 +72,8 @@ class Upstream:
         s.sendto(answer, peer)
 
     def _tcp(self, s):
-        conn, _ = s.accept()
+        conn, peer = s.accept()
+        self.peers.add(peer[0])
         with conn:
             conn.settimeout(5)
             size, = struct.unpack(">H", conn.recv(2, socket.MSG_WAITALL))

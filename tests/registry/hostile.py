@@ -4,6 +4,8 @@ import re
 import socket
 import struct
 import threading
+import time
+import urllib.parse
 
 import images
 import registry
@@ -17,6 +19,8 @@ class FakeRegistry(secure.Server):
 
     def __init__(self, fault=None, ranges=True, **kw):
         self.blobs, self.manifests, self.uploads = {}, {}, {}
+        self.rate = 0  # bytes a second; 0: as fast as it goes
+        self.referrers, self.page = None, 100  # {digest: [descriptors]}; None: no such API
         self.fault, self.ranges = fault or (lambda req: False), ranges
         self.lock, self.begun = threading.Lock(), 0
         super().__init__(self.serve, **kw)
@@ -48,6 +52,7 @@ class FakeRegistry(secure.Server):
         path = req.path.split("?")[0]
         for pattern, handle in ((r"/v2/$", self.get_base),
                                 (r"/v2/(.+)/manifests/([^/]+)$", self.do_manifest),
+                                (r"/v2/(.+)/referrers/([^/]+)$", self.get_referrers),
                                 (r"/v2/(.+)/blobs/uploads/$", self.begin),
                                 (r"/v2/(.+)/blobs/uploads/(\w+)$", self.do_upload),
                                 (r"/v2/(.+)/blobs/([^/]+)$", self.get_blob)):
@@ -69,6 +74,21 @@ class FakeRegistry(secure.Server):
         kind, doc = self.manifests[repo, ref]
         return req.reply(200, doc, Content_Type=kind, Docker_Content_Digest=sha(doc))
 
+    def get_referrers(self, req, repo, digest):
+        if self.referrers is None:
+            return req.reply(404, b"404 page not found\n", Content_Type="text/plain")
+        query = urllib.parse.parse_qs(req.path.partition("?")[2])
+        kind, at = query.get("artifactType", [None])[0], int(query.get("at", ["0"])[0])
+        found = [d for d in self.referrers.get(digest, [])
+                 if kind is None or d.get("artifactType") == kind]
+        more = {}
+        if at + self.page < len(found):
+            more["Link"] = '</v2/%s/referrers/%s?at=%d%s>; rel="next"' % (
+                repo, digest, at + self.page, "&artifactType=" + urllib.parse.quote(kind) if kind else "")
+        return req.reply(200, {"schemaVersion": 2, "mediaType": registry.OCI + "index.v1+json",
+                               "manifests": found[at:at + self.page]},
+                         Content_Type=registry.OCI + "index.v1+json", **more)
+
     def get_blob(self, req, repo, digest):
         del repo
         if digest not in self.blobs:
@@ -77,19 +97,34 @@ class FakeRegistry(secure.Server):
 
     def send_blob(self, req, data, upto=None, total=None):
         """@upto: hang up behind so many bytes of the whole; @total: what Content-Length claims"""
-        start = 0
-        asked = re.match(r"bytes=(\d+)-$", req.headers.get("Range", ""))
+        start, end = 0, len(data)
+        asked = re.match(r"bytes=(\d+)-(\d*)$", req.headers.get("Range", ""))
         if asked and self.ranges:
-            start = int(asked[1])
-        req.send_response(206 if start else 200)
-        if start:
-            req.send_header("Content-Range", "bytes %d-%d/%d" % (start, len(data) - 1, len(data)))
-        req.send_header("Content-Length", str((total or len(data)) - start))
+            start, end = int(asked[1]), int(asked[2] or end - 1) + 1
+        req.send_response(206 if asked and self.ranges else 200)
+        if self.ranges:
+            req.send_header("Accept-Ranges", "bytes")
+        if asked and self.ranges:
+            req.send_header("Content-Range", "bytes %d-%d/%d" % (start, end - 1, len(data)))
+        length = end if end < len(data) else total or end
+        req.send_header("Content-Length", str(length - start))
         req.end_headers()
         if req.command != "HEAD":
-            req.wfile.write(data[start:upto])
+            self.send_slowly(req, data[start:end if upto is None else min(end, upto)])
         if upto is not None and upto < len(data):
             req.close_connection = True
+
+    def send_slowly(self, req, data):
+        """At @rate bytes a second for each connection, as registries behind long ways do."""
+        if not self.rate:
+            return req.wfile.write(data)
+        began, step = time.monotonic(), max(self.rate // 50, 1)
+        for at in range(0, len(data), step):
+            req.wfile.write(data[at:at + step])
+            ahead = began + at / self.rate - time.monotonic()
+            if ahead > 0:
+                time.sleep(ahead)  # this is the rate: nothing is waited for
+        return None
 
     def begin(self, req, repo):
         with self.lock:

@@ -116,6 +116,23 @@ def test_a_layer_that_was_here_gets_its_blob(daemon, plain, second, cli, name):
     assert pushed(cli, "%s/%s" % (second.host, name)) == digest
 
 
+def test_a_blob_that_was_made_here_is_not_fetched(daemon, plain, second, cli, name):
+    """An image made here is pushed, lost but for its layers, and pulled: all of it is here, and in
+    another registry it has the same digest."""
+    parts = layers(name)[1:]
+    ref, there = "%s/%s" % (plain.host, name), "%s/%s" % (second.host, name)
+    load(daemon, name + ":base", parts)
+    load(daemon, ref + ":latest", parts, {"Labels": {"a": name}})
+    digest = pushed(cli, ref)
+    cli.ok("rmi", ref)
+    lines = pull(daemon, ref).lines
+    assert {x["status"] for x in lines if x.get("id") not in ("latest", None)} == {"Already exists"}
+    cli.ok("tag", ref, there)
+    assert pushed(cli, there) == digest
+    for image in (name + ":base", ref, there):
+        cli.ok("rmi", image)
+
+
 def test_a_blob_that_is_not_the_layer(daemon, fake, name):
     """The layer is here, and the manifest's blob is another one: nothing is learned from it."""
     reg = fake()

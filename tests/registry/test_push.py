@@ -18,11 +18,11 @@ def second(daemon, tmp_path_factory):
     r.close()
 
 
-def load(daemon, ref, parts):
-    body = images.docker_archive([ref], parts)
+def load(daemon, ref, parts, settings=None):
+    body = images.docker_archive([ref], parts, settings)
     assert daemon.api.post("/images/load", body, headers={
         "Content-Type": "application/x-tar"}).status == 200
-    return images.image_id([ref], parts)
+    return images.image_id([ref], parts, settings)
 
 
 def push(daemon, name, tag="latest"):

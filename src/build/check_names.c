@@ -50,7 +50,7 @@ static const struct strv *base_env(const struct names *s)
     return s->env;
 }
 
-bool scope_is_known(const struct names *s)
+bool names_is_known(const struct names *s)
 {
     while (s->base)
         s = s->base;
@@ -92,7 +92,8 @@ static void unset(void *ctx, const char *name)
     struct look *l = ctx;
     bool from = l->rule == RULE_UNDEFINED_ARG_IN_FROM;
 
-    if (l->quiet || names_find(l->s, name) || strv_has(&l->told, name) || !scope_is_known(l->s))
+    if (l->quiet || l->told.n >= CHECK_WARNINGS_MAX || names_find(l->s, name) ||
+        strv_has(&l->told, name) || !names_is_known(l->s))
         return;
     strv_push(l->k->a, &l->told, name);
     check_warn(l->k, l->rule, l->at,
@@ -103,8 +104,11 @@ static void unset(void *ctx, const char *name)
 
 struct expander look_expander(struct look *l)
 {
-    return (struct expander){
-        .get = get, .ctx = l, .escape = l->k->in->file->escape, .unset = unset};
+    return (struct expander){.get = get,
+                             .ctx = l,
+                             .escape = l->k->in->file->escape,
+                             .unset = unset,
+                             .total = &l->k->total};
 }
 
 bool look(struct look *l, const char *text, char **ret)

@@ -1,4 +1,4 @@
-#include "image/platform.h"
+#include "distribution/platform.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "image/store.h"
 
 static const struct {
     const char *alias, *arch, *variant;
@@ -14,6 +13,17 @@ static const struct {
     {"x86_64", "amd64", NULL},  {"x86-64", "amd64", NULL}, {"i386", "386", ""},
     {"aarch64", "arm64", NULL}, {"armhf", "arm", "v7"},    {"armel", "arm", "v6"},
 };
+
+const char *host_architecture(void)
+{
+#if defined(__x86_64__)
+    return "amd64";
+#elif defined(__aarch64__)
+    return "arm64";
+#else
+#error "images for this architecture have no name here yet"
+#endif
+}
 
 static void lower(const char *from, char *to, size_t size)
 {
@@ -53,6 +63,24 @@ void platform_set(struct platform *p, const char *os, const char *arch, const ch
     normalize(p);
 }
 
+void platform_of(struct platform *p, const struct oci_platform *from)
+{
+    if (from)
+        platform_set(p, from->os, from->architecture, from->variant);
+    else
+        platform_set(p, NULL, NULL, NULL);
+}
+
+struct oci_platform *platform_oci(const struct platform *p, struct arena *a)
+{
+    struct oci_platform *out = arena_new(a, struct oci_platform);
+
+    out->os = arena_strdup(a, p->os);
+    out->architecture = arena_strdup(a, p->arch);
+    out->variant = *p->variant ? arena_strdup(a, p->variant) : NULL;
+    return out;
+}
+
 static bool is_word(const char *s)
 {
     for (const char *p = s; *p; p++)
@@ -63,9 +91,10 @@ static bool is_word(const char *s)
 
 static bool is_os(const char *s)
 {
-    static const char *const known[] = {"linux",     "windows", "darwin",  "freebsd",
-                                        "netbsd",    "openbsd", "solaris", "illumos",
-                                        "dragonfly", "aix",     "js",      "wasip1"};
+    static const char *const known[] = {"linux",   "windows", "darwin",  "freebsd",   "netbsd",
+                                        "openbsd", "solaris", "illumos", "plan9",     "android",
+                                        "ios",     "hurd",    "nacl",    "dragonfly", "aix",
+                                        "js",      "wasip1",  "zos"};
 
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
         if (strcmp(known[i], s) == 0)
@@ -138,6 +167,11 @@ int platform_score(const struct platform *want, const struct platform *have)
     if (strcmp(want->arch, "amd64") == 0 && strcmp(have->arch, "386") == 0)
         return 10;
     return 0;
+}
+
+bool platform_serves(const struct platform *want, const struct platform *have)
+{
+    return strcmp(want->arch, have->arch) == 0 && platform_score(want, have) > 0;
 }
 
 char *platform_text(const struct platform *p, char out[PLATFORM_TEXT])
