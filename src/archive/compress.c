@@ -199,34 +199,13 @@ static void bzip2_end(struct inflater *f)
 
 /* ---- the source ---- */
 
-static const struct kind {
-    const char *name, *magic;
-    size_t len;
-    struct format format;
-} kinds[] = {
-    [COMP_NONE] = {"", "", 0, {NULL, NULL, NULL}},
-    [COMP_GZIP] = {"gzip", "\x1f\x8b\x08", 3, {gzip_begin, gzip_step, gzip_end}},
-    [COMP_ZSTD] = {"zstd", "\x28\xb5\x2f\xfd", 4, {zstd_begin, zstd_step, zstd_end}},
-    [COMP_XZ] = {"xz",
-                 "\xfd"
-                 "7zXZ\0",
-                 6,
-                 {xz_begin, xz_step, xz_end}},
-    [COMP_BZIP2] = {"bzip2", "BZh", 3, {bzip2_begin, bzip2_step, bzip2_end}},
+static const struct format formats[] = {
+    [COMP_NONE] = {NULL, NULL, NULL},
+    [COMP_GZIP] = {gzip_begin, gzip_step, gzip_end},
+    [COMP_ZSTD] = {zstd_begin, zstd_step, zstd_end},
+    [COMP_XZ] = {xz_begin, xz_step, xz_end},
+    [COMP_BZIP2] = {bzip2_begin, bzip2_step, bzip2_end},
 };
-
-enum compression compression_detect(const uint8_t *p, size_t n)
-{
-    for (unsigned i = COMP_GZIP; i <= COMP_BZIP2; i++)
-        if (n >= kinds[i].len && memcmp(p, kinds[i].magic, kinds[i].len) == 0)
-            return (enum compression)i;
-    return COMP_NONE;
-}
-
-const char *compression_name(enum compression c)
-{
-    return kinds[c].name;
-}
 
 static int refill(struct inflater *f, struct err *err)
 {
@@ -309,7 +288,7 @@ struct source *source_inflate(struct source *below, enum compression c)
 
     f->base = (struct source){.next = inflate_next, .read = inflate_read, .free = inflate_free};
     f->below = below;
-    f->format = &kinds[c].format;
+    f->format = &formats[c];
     return &f->base;
 }
 

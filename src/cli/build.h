@@ -66,9 +66,9 @@ void build_context_done(struct build_context *c);
 /** build_context_skip() - skip() of struct pack_options; @ctx: the context. What the daemon needs
  * to read goes along whatever is ignored. */
 bool build_context_skip(void *ctx, const char *path, const struct stat *st);
-/** build_context_send() - @call with the context as its body, maybe compressed. */
-int build_context_send(struct build_context *c, bool compress, struct http_call *call,
-                       struct http_reply **ret, struct err *err) MUST;
+/** build_context_send() - @call with the context as its body. */
+int build_context_send(struct build_context *c, struct http_call *call, struct http_reply **ret,
+                       struct err *err) MUST;
 
 /** build_context_patterns() - what goes along with a Dockerfile from outside as its .dockerignore;
  * the caller's to free. */

@@ -311,14 +311,6 @@ static int64_t pack(void *ctx, struct sink *out, struct err *err)
     return tar_write_end(w, err);
 }
 
-static int64_t pack_gzip(void *ctx, struct sink *out, struct err *err)
-{
-    auto_sink struct sink *gz = sink_gzip(out);
-    int64_t n = pack(ctx, gz, err);
-
-    return n < 0 ? n : sink_gzip_finish(gz, err);
-}
-
 /* Half an archive must not look like a whole one: an error of the packer cuts the connection. */
 struct body {
     struct build_context *c;
@@ -359,8 +351,8 @@ static ssize_t read_body(void *arg, void *p, size_t n)
     return got < 0 ? -no : b->packed < 0 ? (ssize_t)b->packed : 0;
 }
 
-int build_context_send(struct build_context *c, bool compress, struct http_call *call,
-                       struct http_reply **ret, struct err *err)
+int build_context_send(struct build_context *c, struct http_call *call, struct http_reply **ret,
+                       struct err *err)
 {
     struct body body = {.c = c};
 
@@ -369,8 +361,7 @@ int build_context_send(struct build_context *c, bool compress, struct http_call 
     call->content_type = "application/x-tar";
     call->body_fn = read_body;
     call->body_arg = &body;
-    int r =
-        c->stream_fd >= 0 ? 0 : pack_pipe_start(compress ? pack_gzip : pack, c, &body.pipe, err);
+    int r = c->stream_fd >= 0 ? 0 : pack_pipe_start(pack, c, &body.pipe, err);
     if (r >= 0)
         r = client_open(c->cli->client, call, ret, err);
     end_pipe(&body);

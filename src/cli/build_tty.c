@@ -49,18 +49,44 @@ static void clean(const char *text, struct buf *out)
     }
 }
 
-/* As many whole characters of UTF-8 as @width columns hold. Return: columns taken. */
+/* Those that take two columns, roughly; a line that is cut early does no harm. */
+static bool is_wide(uint32_t rune)
+{
+    static const uint32_t wide[][2] = {{0x1100, 0x115f}, {0x2e80, 0xa4cf},   {0xac00, 0xd7a3},
+                                       {0xf900, 0xfaff}, {0xfe30, 0xfe6f},   {0xff00, 0xff60},
+                                       {0xffe0, 0xffe6}, {0x1f300, 0x1faff}, {0x20000, 0x3fffd}};
+
+    for (size_t i = 0; i < sizeof(wide) / sizeof(wide[0]); i++)
+        if (rune >= wide[i][0] && rune <= wide[i][1])
+            return true;
+    return false;
+}
+
+/* Bytes of a character of UTF-8, or of what stands where one should. */
+static size_t take_rune(const char *s, uint32_t *ret)
+{
+    unsigned char c = (unsigned char)*s;
+    size_t n = 1;
+
+    *ret = c < 0xc0 ? c : c < 0xe0 ? c & 0x1f : c < 0xf0 ? c & 0x0f : c & 0x07;
+    for (; ((unsigned char)s[n] & 0xc0) == 0x80; n++)
+        *ret = *ret << 6 | ((unsigned char)s[n] & 0x3f);
+    return n;
+}
+
+/* As many whole characters as @width columns hold. Return: columns taken. */
 static size_t put_fitting(struct buf *out, const char *s, size_t width)
 {
     size_t used = 0;
+    uint32_t rune;
 
-    while (*s && used < width) {
-        size_t n = 1;
-        while (((unsigned char)s[n] & 0xc0) == 0x80)
-            n++;
+    while (*s) {
+        size_t n = take_rune(s, &rune), columns = is_wide(rune) ? 2 : 1;
+        if (used + columns > width)
+            break;
         buf_put(out, s, n);
         s += n;
-        used++;
+        used += columns;
     }
     return used;
 }
@@ -110,7 +136,8 @@ static void put_output(struct picture *p, const struct step *s)
 
     for (size_t i = from; i < n; i++) {
         auto_buf struct buf text = BUF_INIT;
-        buf_printf(&text, " => => # %s", step_line(s, i));
+        buf_puts(&text, " => => # ");
+        clean(step_line(s, i), &text);
         put_line(p, buf_str(&text), -1, "");
     }
 }

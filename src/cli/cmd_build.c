@@ -50,7 +50,7 @@ static int send_context(struct job *j, const char *target, struct err *err)
     call.target = cli_query(j->cli, target, "remote", j->context.remote);
     if (auths)
         strmap_set(&j->cli->arena, &call.headers, "X-Registry-Config", auths);
-    return build_context_send(&j->context, j->f->compress, &call, &j->reply, err);
+    return build_context_send(&j->context, &call, &j->reply, err);
 }
 
 /* Secrets and agents first, then what the daemon lacks. */
@@ -215,7 +215,8 @@ static const struct opt opts[] = {
       .def = "build"),
     O("cgroup-parent", 0, O_STR, cgroup_parent, "Parent cgroup of the steps"),
     O("check", 0, O_BOOL, check, "Only check the Dockerfile; the same as --call=check"),
-    O("compress", 0, O_BOOL, compress, "Send the context compressed"),
+    O("compress", 0, O_BOOL, compress, NO_EFFECT ": contexts travel as they are",
+      .flags = OPT_HIDDEN),
     O("cpu-period", 0, O_INT, cpu_period, "Period of the CPU's scheduler, in microseconds"),
     O("cpu-quota", 0, O_INT, cpu_quota, "Microseconds of CPU that steps get in a period"),
     O("cpu-shares", 'c', O_INT, cpu_shares, "Share of the CPU, relative to others"),

@@ -397,7 +397,10 @@ int http_reply_fd(const struct http_reply *r)
 
 bool http_reply_pending(const struct http_reply *r)
 {
-    return h1_in_len(&r->in) > 0 || r->in.s->ops->pending(r->in.s);
+    /* The line's end behind a chunk says nothing of the next one. */
+    size_t framing = r->body.chunked && r->body.started && r->body.left == 0 ? 2 : 0;
+
+    return h1_in_len(&r->in) > framing || r->in.s->ops->pending(r->in.s);
 }
 
 /* The chunk that ends a body may still be unread when its data has all been taken. */
