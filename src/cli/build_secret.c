@@ -124,6 +124,7 @@ int build_session_open(struct cli *cli, const struct build_flags *f, char **ret_
 {
     struct build_session_request rq = {0};
     struct id_response out = {0};
+    struct err e = {0};
     int r = 0;
 
     *ret_id = NULL;
@@ -131,11 +132,16 @@ int build_session_open(struct cli *cli, const struct build_flags *f, char **ret_
         return 0;
     for (size_t i = 0; r >= 0 && i < f->secret.n; i++)
         r = add(&rq, f->secret.v[i], &cli->arena, err);
-    if (r >= 0)
-        r = call_post(cli, cli_target(cli, "/build/session", NULL, NULL),
-                      &build_session_request_type, &rq, &id_response_type, &out, err);
     if (r < 0)
         return r;
+    r = call_post(cli, cli_target(cli, "/build/session", NULL, NULL), &build_session_request_type,
+                  &rq, &id_response_type, &out, &e);
+    if (r < 0 && e.kind == ERR_NOT_FOUND)
+        return err_invalid(err, "the daemon takes no secrets or agents for builds");
+    if (r < 0) {
+        *err = e;
+        return r;
+    }
     *ret_id = out.id;
     return 0;
 }

@@ -3,12 +3,14 @@ import io
 import json
 import os
 import re
+import signal
 import subprocess
 import tarfile
 
 import pytest
 
 import builds
+from cleat import until
 
 RUN_ECHO = "FROM busybox\nRUN echo to-the-log\n"
 
@@ -430,6 +432,24 @@ def test_nothing_of_a_secret_stays(build, way, fails):
         assert secret not in json.dumps(done.history()) + json.dumps(done.inspect())
     for row in d.exchanges():  # a body is where it may be, once
         assert secret not in json.dumps([row["path"], row.get("query"), row.get("request_headers")])
+
+
+def test_an_interrupted_build_leaves_nothing(build):
+    builds.write_tree(build.context, {"Dockerfile": "FROM busybox\nRUN --mount=type=secret,id=s "
+                                      "echo begun; sleep 40\n"})
+    process = build.cli.popen("build", "--network=none", "--progress=plain", "--no-cache",
+                              "--secret", "id=s,env=HOME", build.context)
+    with process:
+        for line in process.stderr:
+            if line.rstrip().endswith(b" begun"):
+                break
+        process.send_signal(signal.SIGINT)
+        process.wait(10)
+        process.stderr.read()
+    d = build.daemon
+    until(lambda: not os.listdir(os.path.join(d.exec_root, "build")), 10)
+    until(lambda: not os.listdir(os.path.join(d.data_root, "build/tmp")), 10)
+    until(lambda: not d.leftovers(), 10, d.leftovers)
 
 
 def session(api, *secrets):
