@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "base/base64.h"
+#include "wire/build.h"
+#include "wire/system.h"
 
 #define CONFIG_MAX (1u << 20)
 
@@ -131,9 +133,21 @@ static char *text_of(struct http_req *req, const char *key)
     return text ? arena_strdup(http_arena(req), text) : NULL;
 }
 
+/* Repeated, or several in one, as clients like. */
+static void get_hosts(struct http_req *req, struct host_config *h)
+{
+    struct strv all = http_query_all(req, "extrahosts");
+
+    for (size_t i = 0; i < all.n; i++) {
+        struct strv some = str_split(http_arena(req), all.v[i], ',');
+        for (size_t k = 0; k < some.n; k++)
+            if (*some.v[k])
+                strv_push(http_arena(req), &h->extra_hosts, some.v[k]);
+    }
+}
+
 static int get_host(struct http_req *req, struct host_config *h, struct err *err)
 {
-    const char *hosts = http_query(req, "extrahosts");
     int r = get_numbers(req, h, err);
 
     if (r >= 0)
@@ -142,8 +156,7 @@ static int get_host(struct http_req *req, struct host_config *h, struct err *err
     h->res.cpuset_mems = text_of(req, "cpusetmems");
     h->res.cgroup_parent = text_of(req, "cgroupparent");
     h->security_opt = http_query_all(req, "securityopt");
-    if (!str_empty(hosts))
-        h->extra_hosts = str_split(http_arena(req), hosts, ',');
+    get_hosts(req, h);
     return r;
 }
 
@@ -166,6 +179,7 @@ int build_params(struct http_req *req, struct build_opts *ret, struct err *err)
     struct build_opts o = {
         .dockerfile = http_query(req, "dockerfile"),
         .remote = http_query(req, "remote"),
+        .session = http_query(req, "session"),
         .tags = http_query_all(req, "t"),
         .rq =
             {
@@ -175,6 +189,7 @@ int build_params(struct http_req *req, struct build_opts *ret, struct err *err)
                 .no_cache = http_query_bool(req, "nocache", false),
                 .pull = http_query_bool(req, "pull", false),
                 .squash = http_query_bool(req, "squash", false),
+                .check_only = http_query_bool(req, "check", false),
                 .host = host,
                 .gone_fd = http_client_gone_fd(req),
             },
@@ -224,6 +239,33 @@ static int post_build(struct api *api, struct http_req *req, struct http_resp *r
     return build_progress_end(&out, r, &res, err);
 }
 
+/* Base64 of all secrets, and what is around it. */
+#define SESSION_MAX (BUILD_SECRETS_MAX * (BUILD_SECRET_MAX / 3 * 4 + 1024) + 65536)
+
+/* The text is wiped: it has the secrets. */
+static int post_session(struct api *api, struct http_req *req, struct http_resp *resp,
+                        struct err *err)
+{
+    auto_arena struct arena a = ARENA_INIT;
+    auto_buf struct buf text = BUF_INIT;
+    struct build_session_request rq = {0};
+    struct id_response out = {0};
+    char id[BUILD_SESSION_ID + 1];
+    int r = http_body_all(req, SESSION_MAX, &text, err);
+
+    if (r >= 0)
+        r = json_decode(&build_session_request_type, buf_str(&text), text.len, &a, &rq, 0, err);
+    if (r >= 0)
+        r = engine_build_session(api->engine, &rq, id, err);
+    for (size_t i = 0; i < rq.secrets.n; i++)
+        if (rq.secrets.v[i]->data)
+            explicit_bzero(rq.secrets.v[i]->data, strlen(rq.secrets.v[i]->data));
+    if (text.data)
+        explicit_bzero(text.data, text.len);
+    out.id = id;
+    return r < 0 ? r : http_reply_json(resp, 201, &id_response_type, &out);
+}
+
 /* Several names for what may stay: the newest of them wins. */
 static int get_keep(struct http_req *req, int64_t *ret, struct err *err)
 {
@@ -251,6 +293,8 @@ static int post_prune(struct api *api, struct http_req *req, struct http_resp *r
 
 static const struct http_route table[] = {
     {"POST", "/build", post_build, 0, 0},
+    {"POST", "/build/context", api_build_context, 0, 0},
     {"POST", "/build/prune", post_prune, API(1, 31), 0},
+    {"POST", "/build/session", post_session, 0, 0},
 };
 ROUTES(build_routes, table);

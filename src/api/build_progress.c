@@ -231,6 +231,8 @@ int build_progress_result(struct build_progress_out *o, const struct build_opts 
 {
     struct build_result_message msg = {.image = res->image, .names = opts->tags};
 
+    if (!res->image)
+        return 0; /* it was only checked */
     return o->status ? send_aux(o, BUILD_RESULT_ID, &build_result_message_type, &msg, err)
                      : say_result(o, opts, res, err);
 }

@@ -274,6 +274,11 @@ int tar_write_data(struct tar_writer *w, const void *p, size_t n, struct err *er
     return sink_write(w->s, p, n, err);
 }
 
+int tar_write_pad(struct tar_writer *w, struct err *err)
+{
+    return end_entry(w, err);
+}
+
 int tar_write_end(struct tar_writer *w, struct err *err)
 {
     int r = end_entry(w, err);

@@ -12,6 +12,7 @@ struct builder {
     const struct build_host *host;
     int dir_fd;           /* build/ below the data root */
     int cache_fd;         /* build/cache: cache mounts, a directory each */
+    int contexts_fd;      /* build/contexts: what clients sent, a directory each */
     int tmp_fd;           /* build/tmp: of steps that run */
     pthread_mutex_t lock; /* what follows */
     pthread_cond_t changed;
@@ -19,6 +20,7 @@ struct builder {
 };
 
 #define BUILD_CACHE "build/cache"
+#define BUILD_CONTEXTS "build/contexts"
 #define BUILD_TMP "build/tmp"
 
 /**

@@ -29,6 +29,8 @@ static int open_dirs(struct builder *b, struct err *err)
     if (r >= 0)
         r = open_dir(b->dir_fd, "cache", &b->cache_fd, err);
     if (r >= 0)
+        r = open_dir(b->dir_fd, "contexts", &b->contexts_fd, err);
+    if (r >= 0)
         r = remove_tree_at(b->dir_fd, "tmp", err); /* of builds that were killed */
     if (r >= 0)
         r = open_dir(b->dir_fd, "tmp", &b->tmp_fd, err);
@@ -46,6 +48,7 @@ int builder_new(struct image_store *store, const struct build_host *host, struct
                           .host = host,
                           .dir_fd = -1,
                           .cache_fd = -1,
+                          .contexts_fd = -1,
                           .tmp_fd = -1,
                           .claimed = map_new()};
     (void)pthread_mutex_init(&b->lock, NULL);
@@ -65,6 +68,7 @@ void builder_free(struct builder *b)
         return;
     close_fd(&b->dir_fd);
     close_fd(&b->cache_fd);
+    close_fd(&b->contexts_fd);
     close_fd(&b->tmp_fd);
     map_free(b->claimed);
     (void)pthread_mutex_destroy(&b->lock);

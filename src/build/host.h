@@ -22,6 +22,7 @@ struct transfer_event;
 struct build_run {
     struct strv layers; /* diff IDs below it, the lowest first */
     struct strv argv, env;
+    struct strv secret_env; /* more of env, that must never be written anywhere */
     const char *user, *workdir, *hostname;
     const char *network;               /* "default", "none", "host", or a network's name */
     bool insecure;                     /* --security=insecure */

@@ -13,6 +13,7 @@
 #include "base/map.h"
 #include "base/time.h"
 #include "build/builder-priv.h"
+#include "build/context.h"
 #include "build/tree.h"
 #include "store/build_cache.h"
 #include "store/store.h"
@@ -48,9 +49,31 @@ static int list_records(struct builder *b, struct arena *a, struct build_kepts *
     return r;
 }
 
-static void add_mount(struct builder *b, const char *name, struct arena *a, struct build_kepts *ret)
+/* Directories that outlive a build, each named after what it is for. */
+static const struct kept_dirs {
+    const char *type, *description;
+    bool (*claim)(struct builder *b, const char *name);
+    void (*release)(struct builder *b, const char *name);
+} mounts = {"exec.cachemount", "cache mount", builder_try_claim, builder_release},
+  contexts = {"source.local", "local source for context", context_try_claim, context_release};
+
+static int fd_of(const struct builder *b, const struct kept_dirs *kind)
 {
-    int fd = openat(b->cache_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return kind == &mounts ? b->cache_fd : b->contexts_fd;
+}
+
+static bool dir_in_use(struct builder *b, const struct kept_dirs *kind, const char *name)
+{
+    if (!kind->claim(b, name))
+        return true;
+    kind->release(b, name);
+    return false;
+}
+
+static void add_dir(struct builder *b, const struct kept_dirs *kind, const char *name,
+                    struct arena *a, struct build_kepts *ret)
+{
+    int fd = openat(fd_of(b, kind), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     struct stat st;
 
     if (fd < 0)
@@ -61,12 +84,23 @@ static void add_mount(struct builder *b, const char *name, struct arena *a, stru
     }
     int64_t used = st.st_mtim.tv_sec * NS_PER_S + st.st_mtim.tv_nsec;
     arena_push(a, *ret) = (struct build_kept){.id = arena_strdup(a, name),
-                                              .type = "exec.cachemount",
-                                              .description = arena_strdup(a, "cache mount"),
+                                              .type = kind->type,
+                                              .description = arena_strdup(a, kind->description),
                                               .size = dir_size(fd),
                                               .created_ns = used,
                                               .used_ns = used,
-                                              .in_use = is_claimed(b, name)};
+                                              .in_use = dir_in_use(b, kind, name)};
+}
+
+static int list_dirs(struct builder *b, const struct kept_dirs *kind, struct arena *a,
+                     struct build_kepts *ret, struct err *err)
+{
+    struct strv names = {0};
+    int r = dir_names(fd_of(b, kind), a, &names, err);
+
+    for (size_t i = 0; r >= 0 && i < names.n; i++)
+        add_dir(b, kind, names.v[i], a, ret);
+    return r;
 }
 
 static int by_use(const void *a, const void *b)
@@ -78,13 +112,12 @@ static int by_use(const void *a, const void *b)
 
 int build_kept_list(struct builder *b, struct arena *a, struct build_kepts *ret, struct err *err)
 {
-    struct strv names = {0};
     int r = list_records(b, a, ret, err);
 
     if (r >= 0)
-        r = dir_names(b->cache_fd, a, &names, err);
-    for (size_t i = 0; r >= 0 && i < names.n; i++)
-        add_mount(b, names.v[i], a, ret);
+        r = list_dirs(b, &mounts, a, ret, err);
+    if (r >= 0)
+        r = list_dirs(b, &contexts, a, ret, err);
     if (r >= 0 && ret->n)
         qsort(ret->v, ret->n, sizeof(*ret->v), by_use);
     return r;
@@ -92,20 +125,16 @@ int build_kept_list(struct builder *b, struct arena *a, struct build_kepts *ret,
 
 /* ---- remove ---- */
 
-static bool is_mount(const struct build_kept *k)
-{
-    return strcmp(k->type, "exec.cachemount") == 0;
-}
-
 /* A build that wants it at this moment finds it, or makes it anew. Return: 0; 1 it is in use. */
-static int remove_mount(struct builder *b, const char *name, struct err *err)
+static int remove_dir(struct builder *b, const struct kept_dirs *kind, const char *name,
+                      struct err *err)
 {
-    if (!builder_try_claim(b, name))
+    if (!kind->claim(b, name))
         return 1;
-    int r = renameat(b->cache_fd, name, b->tmp_fd, name) < 0 && errno != ENOENT
-                ? err_sys(err, "remove cache mount %s", name)
+    int r = renameat(fd_of(b, kind), name, b->tmp_fd, name) < 0 && errno != ENOENT
+                ? err_sys(err, "remove %s %s", kind->description, name)
                 : 0;
-    builder_release(b, name);
+    kind->release(b, name);
     return r < 0 ? r : remove_tree_at(b->tmp_fd, name, err);
 }
 
@@ -113,13 +142,17 @@ static int remove_one(struct builder *b, const struct build_kept *k, struct aren
                       struct err *err)
 {
     FAIL_POINT("build.prune.one", err);
-    return is_mount(k) ? remove_mount(b, k->id, err)
-                       : build_cache_remove(b->store, arena_printf(a, "sha256:%s", k->id), err);
+    if (k->type == mounts.type || k->type == contexts.type)
+        return remove_dir(b, k->type == mounts.type ? &mounts : &contexts, k->id, err);
+    return build_cache_remove(b->store, arena_printf(a, "sha256:%s", k->id), err);
 }
 
+/* Contexts go by themselves when nobody builds them. */
 static bool goes(const struct build_prune *p, const struct build_kept *k)
 {
-    return !k->in_use && (p->all || !k->shared) && k->used_ns < p->before_ns &&
+    bool stays = k->shared || k->type == contexts.type;
+
+    return !k->in_use && (p->all || !stays) && k->used_ns < p->before_ns &&
            (!p->wanted || p->wanted(p->ctx, k));
 }
 

@@ -1,6 +1,6 @@
 /*
- * What builds keep: layers that only the cache has, and cache mounts. Listed as one, removed by who
- * was not used for the longest time.
+ * What builds keep: layers that only the cache has, cache mounts, and contexts. Listed as one,
+ * removed by who was not used for the longest time.
  */
 #pragma once
 
@@ -15,7 +15,7 @@ struct builder;
 
 struct build_kept {
     char *id;         /* 64 hex digits */
-    const char *type; /* "regular", "exec.cachemount" */
+    const char *type; /* "regular", "exec.cachemount", "source.local" */
     char *description;
     int64_t size, created_ns, used_ns, uses;
     bool in_use; /* by a step that runs now */
@@ -31,7 +31,7 @@ int build_kept_list(struct builder *b, struct arena *a, struct build_kepts *ret,
                     struct err *err) MUST;
 
 struct build_prune {
-    bool all;          /* shared ones, too */
+    bool all;          /* shared ones and contexts, too */
     int64_t before_ns; /* only what was last used before; INT64_MAX: whenever */
     int64_t keep_b;    /* stop when so much is left; 0: remove all */
     /* Only what this says yes to; may be NULL. */

@@ -267,7 +267,7 @@ static int make_secret(struct run_mounts *m, size_t i, struct build_run *run, st
     if (!s)
         return x->m->required ? err_invalid(err, "secret %s: not found", x->id) : 0;
     if (x->m->env)
-        strv_env_set(a, &run->env,
+        strv_env_set(a, &run->secret_env,
                      arena_printf(a, "%s=%.*s", x->m->env, (int)s->len, (const char *)s->data));
     if (!x->target)
         return 0;

@@ -58,6 +58,9 @@ struct auth_config;
 void config_credentials(struct cli *cli, const char *reference, struct auth_config *ret);
 /** config_auth() - X-Registry-Auth for an image reference or registry, or NULL. */
 const char *config_auth(struct cli *cli, const char *reference);
+/** config_all_auths() - X-Registry-Config: of every registry that there are credentials of; NULL
+ * without any. */
+const char *config_all_auths(struct cli *cli);
 
 struct context_info {
     const char *name, *description, *host;

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/time.h"
 #include "cli/call.h"
 #include "cli/cli.h"
 #include "cli/cmds.h"
@@ -114,6 +115,16 @@ static int put_row(struct list *l, const struct usage *u, struct err *err)
     return list_row_end(l, NULL, err);
 }
 
+/* Of a time as the API writes it. */
+static char *ago(struct arena *a, const char *text)
+{
+    int64_t t = 0;
+
+    if (str_empty(text) || time_parse_rfc3339(text, strlen(text), &t) < 0)
+        return arena_strdup(a, "");
+    return cell_ago(a, t / NS_PER_S);
+}
+
 static void print_containers(const struct disk_usage *d, struct list *l, struct err *err)
 {
     static const struct heading h[] = {{"ID", "CONTAINER ID"}, {"Image", "IMAGE"}, {"Size", "SIZE"},
@@ -188,6 +199,34 @@ static void print_volumes(const struct disk_usage *d, struct list *l, struct err
     list_end(l);
 }
 
+static void print_builds(const struct disk_usage *d, struct list *l, struct err *err)
+{
+    static const struct heading h[] = {
+        {"ID", "CACHE ID"},    {"Type", "CACHE TYPE"}, {"Size", "SIZE"},     {"Created", "CREATED"},
+        {"Used", "LAST USED"}, {"Usage", "USAGE"},     {"Shared", "SHARED"}, {NULL, NULL}};
+    struct arena *a = l->a;
+
+    if (list_begin(l, a,
+                   "table {{.ID}}\t{{.Type}}\t{{.Size}}\t{{.Created}}\t{{.Used}}\t{{.Usage}}\t"
+                   "{{.Shared}}",
+                   "", h, err) < 0)
+        return;
+    for (size_t i = 0; i < d->build_cache.n; i++) {
+        const struct build_cache_record *b = d->build_cache.v[i];
+        list_row(l);
+        list_cell(l, "ID", cell_short_id(a, b->id, false));
+        list_cell(l, "Type", b->type);
+        list_cell(l, "Size", cell_size(a, (double)b->size_b));
+        list_cell(l, "Created", ago(a, b->created_at));
+        list_cell(l, "Used", ago(a, b->last_used_at));
+        list_cellf(l, "Usage", "%lld", (long long)b->usage_count);
+        list_cell(l, "Shared", b->shared ? "true" : "false");
+        (void)!list_row_end(l, NULL, err);
+    }
+    printf("\nBuild cache usage: %s\n\n", cell_size(a, (double)build_cache(d).size));
+    list_end(l);
+}
+
 static int run(struct cli *cli, void *opts, const struct strv *args, struct err *err)
 {
     const struct df_opts *o = opts;
@@ -205,6 +244,7 @@ static int run(struct cli *cli, void *opts, const struct strv *args, struct err 
         print_images(&d, &l, err);
         print_containers(&d, &l, err);
         print_volumes(&d, &l, err);
+        print_builds(&d, &l, err);
         return 0;
     }
     const struct usage rows[] = {images(&d), containers(&d), volumes(&d), build_cache(&d)};

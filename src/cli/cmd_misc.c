@@ -1,11 +1,10 @@
-#include <errno.h>
 #include <stdio.h>
 
 #include "cli/cli.h"
 #include "cli/cmds.h"
 #include "cli/commands.h"
 
-/* cleat completion, and build, which is not built yet and says so. */
+/* cleat completion. */
 
 static int run_completion(struct cli *cli, void *opts, const struct strv *args, struct err *err)
 {
@@ -19,12 +18,6 @@ static int run_completion(struct cli *cli, void *opts, const struct strv *args, 
     return r;
 }
 
-static int run_build(struct cli *cli, void *opts, const struct strv *args, struct err *err)
-{
-    (void)cli, (void)opts, (void)args;
-    return err_as(err, ERR_NOT_IMPLEMENTED, ENOSYS, "build is not implemented yet");
-}
-
 const struct command cmd_completion = {
     .paths = (const char *const[]){"completion", NULL},
     .usage = "bash|zsh|fish",
@@ -32,12 +25,4 @@ const struct command cmd_completion = {
     .args = {1, 1},
     .flags = CMD_HIDDEN,
     .run = run_completion,
-};
-const struct command cmd_build = {
-    .paths = (const char *const[]){"image build", "build", NULL},
-    .usage = "[OPTIONS] PATH | URL | -",
-    .help = "Build an image from a Dockerfile (not implemented yet)",
-    .args = {0, -1},
-    .flags = CMD_FIRST,
-    .run = run_build,
 };

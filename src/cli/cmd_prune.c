@@ -10,13 +10,15 @@
 #include "wire/container.h"
 #include "wire/image.h"
 #include "wire/network.h"
+#include "wire/system.h"
 #include "wire/volume.h"
 
 /* The prune commands. Each kind of object is a row: what is asked, called and printed. */
 
 struct prune_opts {
-    bool force, all, volumes;
+    bool force, all, volumes, verbose;
     struct strv filter;
+    int64_t keep_storage, reserved_space, max_used_space, min_free_space;
 };
 
 struct totals {
@@ -91,6 +93,18 @@ static int prune_volumes(struct cli *cli, const char *target, struct totals *t, 
     return 0;
 }
 
+static int prune_builds(struct cli *cli, const char *target, struct totals *t, struct err *err)
+{
+    struct build_prune_response out = {0};
+    int r = call_post(cli, target, NULL, NULL, &build_prune_response_type, &out, err);
+
+    if (r < 0)
+        return r;
+    print_names("Deleted build cache objects", &out.deleted);
+    t->bytes += out.space_reclaimed_b;
+    return 0;
+}
+
 struct kind {
     const char *name, *path, *warning, *warning_all;
     const char *all_filter; /* what --all means to the daemon */
@@ -111,7 +125,26 @@ static const struct kind kinds[] = {
     {"image", "/images/prune", "This will remove all dangling images.",
      "This will remove all images without at least one container associated to them.",
      "dangling=false", prune_images, true},
+    {"build", "/build/prune", "This will remove all dangling build cache.",
+     "This will remove all build cache.", NULL, prune_builds, true},
 };
+
+/* What may stay of the build cache; the daemon knows them by these names. */
+static char *build_query(struct cli *cli, char *t, const struct prune_opts *o, bool all)
+{
+    const struct {
+        const char *key;
+        int64_t val;
+    } sizes[] = {{"keep-storage", o->keep_storage},
+                 {"reserved-space", o->reserved_space},
+                 {"max-used-space", o->max_used_space}};
+
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
+        if (sizes[i].val)
+            t = cli_query(cli, t, sizes[i].key,
+                          arena_printf(&cli->arena, "%lld", (long long)sizes[i].val));
+    return all ? cli_query(cli, t, "all", "1") : t;
+}
 
 static int prune_kind(struct cli *cli, const struct kind *k, const struct prune_opts *o, bool all,
                       struct totals *t, struct err *err)
@@ -123,6 +156,8 @@ static int prune_kind(struct cli *cli, const struct kind *k, const struct prune_
     else if (str_eq(k->name, "image"))
         strv_push(&cli->arena, &filters, "dangling=true");
     char *target = cli_query_filters(cli, cli_target(cli, k->path, NULL, NULL), &filters, err);
+    if (str_eq(k->name, "build"))
+        target = build_query(cli, target, o, all);
     return k->prune(cli, target, t, err);
 }
 
@@ -151,7 +186,9 @@ static int run(struct cli *cli, void *opts, const struct strv *args, struct err 
     while (!str_starts(cli->path, k->name)) /* one of them it is */
         k++;
     if (!agreed(cli, o, o->all && k->warning_all ? k->warning_all : k->warning))
-        return err_as(err, ERR_INVALID, ECANCELED, "%s prune has been cancelled", k->name);
+        return err_as(err, ERR_INVALID, ECANCELED, "%s has been cancelled", cli->path);
+    if (o->min_free_space)
+        return err_as(err, ERR_NOT_IMPLEMENTED, ENOSYS, "--min-free-space is not built yet");
     int r = need_client(cli, err);
     if (r < 0 || (r = prune_kind(cli, k, o, o->all, &t, err)) < 0)
         return r;
@@ -162,6 +199,15 @@ static int run(struct cli *cli, void *opts, const struct strv *args, struct err 
 
 /* ---- system prune ---- */
 
+/* The build cache knows no labels: who asks for some does not mean it. */
+static bool may_prune_builds(const struct prune_opts *o)
+{
+    for (size_t i = 0; i < o->filter.n; i++)
+        if (!str_starts(o->filter.v[i], "until="))
+            return false;
+    return true;
+}
+
 static int run_system(struct cli *cli, void *opts, const struct strv *args, struct err *err)
 {
     const struct prune_opts *o = opts;
@@ -169,9 +215,10 @@ static int run_system(struct cli *cli, void *opts, const struct strv *args, stru
     char *warning = arena_printf(
         &cli->arena,
         "This will remove:\n  - all stopped containers\n  - all networks not used by at least one "
-        "container\n%s  - all %s\n",
+        "container\n%s  - all %s\n  - %s build cache\n",
         o->volumes ? "  - all anonymous volumes not used by at least one container\n" : "",
-        o->all ? "images without at least one container associated to them" : "dangling images");
+        o->all ? "images without at least one container associated to them" : "dangling images",
+        o->all ? "all" : "unused");
 
     (void)args;
     if (!agreed(cli, o, warning))
@@ -179,7 +226,8 @@ static int run_system(struct cli *cli, void *opts, const struct strv *args, stru
     int r = need_client(cli, err);
     for (size_t i = 0; r >= 0 && i < sizeof(kinds) / sizeof(kinds[0]); i++) {
         bool volume = str_eq(kinds[i].name, "volume");
-        if (!volume || o->volumes)
+        bool build = str_eq(kinds[i].name, "build");
+        if ((!volume || o->volumes) && (!build || may_prune_builds(o)))
             r = prune_kind(cli, &kinds[i], o, o->all && !volume, &t, err);
     }
     if (r < 0)
@@ -200,6 +248,17 @@ static const struct opt image_opts[] = {
 static const struct opt volume_opts[] = {
     O("all", 'a', O_BOOL, all, "Remove all unused volumes, not only anonymous ones"), FILTER,
     FORCE};
+static const struct opt builder_opts[] = {
+    O("all", 'a', O_BOOL, all, "Remove all of it: also what images share, and kept contexts"),
+    FILTER,
+    FORCE,
+    O("keep-storage", 0, O_BYTES, keep_storage, "How much of it may stay", .def = "0"),
+    O("max-used-space", 0, O_BYTES, max_used_space, "The same as --keep-storage", .def = "0"),
+    O("min-free-space", 0, O_BYTES, min_free_space, "Not built yet", .def = "0",
+      .flags = OPT_HIDDEN),
+    O("reserved-space", 0, O_BYTES, reserved_space, "The same as --keep-storage", .def = "0"),
+    O("verbose", 0, O_BOOL, verbose, "Accepted, without effect", .flags = OPT_HIDDEN),
+};
 static const struct opt system_opts[] = {
     O("all", 'a', O_BOOL, all, "Remove all unused images, not only dangling ones"), FILTER, FORCE,
     O("volumes", 0, O_BOOL, volumes, "Remove anonymous volumes as well")};
@@ -233,6 +292,14 @@ const struct command cmd_volume_prune = {
     .usage = "[OPTIONS]",
     .help = "Remove unused volumes",
     OPTS(volume_opts),
+    .opts_size = sizeof(struct prune_opts),
+    .run = run,
+};
+const struct command cmd_builder_prune = {
+    .paths = (const char *const[]){"builder prune", "buildx prune", NULL},
+    .usage = "[OPTIONS]",
+    .help = "Remove the build cache",
+    OPTS(builder_opts),
     .opts_size = sizeof(struct prune_opts),
     .run = run,
 };

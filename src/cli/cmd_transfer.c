@@ -2,18 +2,16 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/auto.h"
-#include "base/mem.h"
 #include "cli/call.h"
 #include "cli/cli.h"
 #include "cli/cmds.h"
 #include "cli/commands.h"
+#include "cli/download.h"
 #include "cli/progress.h"
 #include "cli/pull.h"
-#include "cli/session.h"
 #include "wire/config.h"
 #include "wire/system.h"
 
@@ -59,61 +57,6 @@ static int upload(struct cli *cli, const char *target, int fd, const char *type,
     int r = client_open(cli->client, &call, &reply, err);
 
     return r < 0 ? r : progress_run(cli, reply, quiet, false, err);
-}
-
-/* Copy the answer to a file or stdout. */
-static int download(struct cli *cli, const char *target, int fd, struct err *err)
-{
-    struct http_call call = {.method = "GET", .target = target};
-    struct http_reply *reply = NULL;
-    auto_free char *tmp = xmalloc(1 << 16);
-    int r = client_open(cli->client, &call, &reply, err);
-    ssize_t n;
-
-    if (r < 0)
-        return r;
-    r = 0;
-    while (r == 0 && (n = http_reply_read(reply, tmp, 1 << 16, err)) != 0)
-        r = n < 0 ? (int)n : out_write(fd, tmp, (size_t)n, err);
-    http_reply_free(reply);
-    return r;
-}
-
-/* To a file it goes by a temporary name, so that a failure leaves the old one alone. */
-static int save_to(struct cli *cli, const char *target, const char *path, struct err *err)
-{
-    if (str_empty(path)) {
-        if (isatty(1))
-            return err_invalid(err, "cowardly refusing to save to a terminal. Use the -o flag or "
-                                    "redirect");
-        return download(cli, target, 1, err);
-    }
-    char *tmp = arena_printf(&cli->arena, "%s.tmp-%d", path, (int)getpid());
-    auto_close int fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return err_as(err, ERR_SYSTEM, errno, "open %s: %s", path, errno_text(&cli->arena, errno));
-    int r = download(cli, target, fd, err);
-    if (r == 0 && rename(tmp, path) < 0)
-        r = err_sys(err, "rename %s", path);
-    if (r < 0)
-        (void)unlink(tmp);
-    return r;
-}
-
-/* @what: "save image", for errors about the path, which is checked before anything is asked. */
-static int download_to(struct cli *cli, const char *target, const char *path, const char *what,
-                       struct err *err)
-{
-    const char *slash = strrchr(str_or(path, ""), '/');
-    struct stat st;
-
-    if (slash && slash > path) {
-        const char *dir = arena_strndup(&cli->arena, path, (size_t)(slash - path));
-        if (stat(dir, &st) < 0)
-            return err_as(err, ERR_SYSTEM, errno, "failed to %s: invalid output path: stat %s: %s",
-                          what, dir, errno_text(&cli->arena, errno));
-    }
-    return save_to(cli, target, path, err);
 }
 
 /* ---- load, save ---- */
@@ -253,8 +196,6 @@ static int run_pull(struct cli *cli, void *opts, const struct strv *args, struct
 static int run_push(struct cli *cli, void *opts, const struct strv *args, struct err *err)
 {
     const struct transfer_opts *o = opts;
-    struct http_call call = {.method = "POST"};
-    struct http_reply *reply = NULL;
     char *name = NULL, *tag = NULL;
     int r = ref_check(args->v[0], err);
 
@@ -265,19 +206,10 @@ static int run_push(struct cli *cli, void *opts, const struct strv *args, struct
         return err_invalid(err, "tag can't be used with --all-tags/-a");
     if (!o->all && !tag && !o->quiet)
         printf("Using default tag: latest\n");
-    char *t = cli_target(cli, "/images/%r/push", name, NULL);
-    if (!o->all)
-        t = cli_query(cli, t, "tag", tag ? tag : "latest");
-    if ((r = cli_query_platform(cli, t, "platform", o->platform, &t, err)) < 0)
-        return r;
-    call.target = t;
-    strmap_set(&cli->arena, &call.headers, "X-Registry-Auth", config_auth(cli, args->v[0]));
-    r = client_open(cli->client, &call, &reply, err);
-    if (r < 0 || (r = progress_run(cli, reply, o->quiet, false, err)) < 0)
-        return r;
-    if (o->quiet)
+    r = push_image(cli, args->v[0], o->platform, o->all, o->quiet, false, err);
+    if (r >= 0 && o->quiet)
         printf("%s\n", ref_full(&cli->arena, args->v[0]));
-    return 0;
+    return r;
 }
 
 /* ---- tables ---- */

@@ -56,6 +56,7 @@
     X(image_prune)                                                                                 \
     X(network_prune)                                                                               \
     X(volume_prune)                                                                                \
+    X(builder_prune)                                                                               \
     X(system_prune)                                                                                \
     X(context_ls)                                                                                  \
     X(context_show)                                                                                \

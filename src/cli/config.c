@@ -245,9 +245,8 @@ static void auth_of_file(struct cli *cli, const char *registry, struct auth_conf
     }
 }
 
-void config_credentials(struct cli *cli, const char *reference, struct auth_config *ret)
+static void credentials_of(struct cli *cli, char *registry, struct auth_config *ret)
 {
-    char *registry = registry_of(cli, reference);
     const char *helper = creds_helper(cli, registry);
     struct err e = {0};
 
@@ -257,6 +256,45 @@ void config_credentials(struct cli *cli, const char *reference, struct auth_conf
         fprintf(stderr, "WARNING: %s\n", e.msg); /* as docker: without them it may work, too */
     if (ret->username || ret->identity_token)
         ret->server_address = registry;
+}
+
+void config_credentials(struct cli *cli, const char *reference, struct auth_config *ret)
+{
+    credentials_of(cli, registry_of(cli, reference), ret);
+}
+
+/* Names of registries: members of an object in config.json. */
+static void add_registries(struct cli *cli, const char *key, struct strv *all)
+{
+    const struct json *j = json_get(cli->config.root, key);
+
+    for (const struct json *m = j && j->kind == JSON_OBJECT ? j->child : NULL; m; m = m->next)
+        if (!strv_has(all, m->key))
+            strv_push(&cli->arena, all, m->key);
+}
+
+const char *config_all_auths(struct cli *cli)
+{
+    auto_buf struct buf text = BUF_INIT, out = BUF_INIT;
+    struct json_w w = {.out = &text};
+    struct strv all = {0};
+    bool any = false;
+
+    add_registries(cli, "auths", &all);
+    add_registries(cli, "credHelpers", &all);
+    json_w_obj(&w);
+    for (size_t i = 0; i < all.n; i++) {
+        struct auth_config auth = {0};
+        credentials_of(cli, all.v[i], &auth);
+        if (!auth.server_address)
+            continue;
+        json_w_key(&w, all.v[i]);
+        json_w_type(&w, &auth_config_type, &auth);
+        any = true;
+    }
+    json_w_end_obj(&w);
+    base64_encode(text.data, text.len, true, &out);
+    return any ? arena_strdup(&cli->arena, buf_str(&out)) : NULL;
 }
 
 const char *config_auth(struct cli *cli, const char *reference)

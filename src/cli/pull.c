@@ -163,3 +163,21 @@ int pull_image(struct cli *cli, const char *ref, const char *platform, bool all,
         return r;
     return progress_run(cli, reply, quiet, to_stderr, err);
 }
+
+int push_image(struct cli *cli, const char *ref, const char *platform, bool all, bool quiet,
+               bool to_stderr, struct err *err)
+{
+    struct http_call call = {.method = "POST"};
+    struct http_reply *reply = NULL;
+    char *name = NULL, *tag = NULL;
+
+    ref_split(&cli->arena, ref, &name, &tag);
+    char *t = cli_target(cli, "/images/%r/push", name, NULL);
+    t = all ? t : cli_query(cli, t, "tag", str_or(tag, "latest"));
+    int r = cli_query_platform(cli, t, "platform", platform, &t, err);
+    call.target = t;
+    strmap_set(&cli->arena, &call.headers, "X-Registry-Auth", config_auth(cli, ref));
+    if (r >= 0)
+        r = client_open(cli->client, &call, &reply, err);
+    return r < 0 ? r : progress_run(cli, reply, quiet, to_stderr, err);
+}

@@ -1,4 +1,4 @@
-/* Pulling an image, for pull, run and create; image references as people write them. */
+/* Pulling and pushing an image, for several commands; image references as people write them. */
 #pragma once
 
 #include "base/arena.h"
@@ -20,4 +20,7 @@ int ref_check(const char *ref, struct err *err) MUST;
 
 /** pull_image() - with progress on stdout, or on stderr for run. */
 int pull_image(struct cli *cli, const char *ref, const char *platform, bool all, bool quiet,
+               bool to_stderr, struct err *err) MUST;
+/** push_image() - one tag, or @all of the repository. */
+int push_image(struct cli *cli, const char *ref, const char *platform, bool all, bool quiet,
                bool to_stderr, struct err *err) MUST;

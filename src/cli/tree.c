@@ -10,6 +10,8 @@
 const struct command *const all_commands[] = {COMMANDS(ADDRESS) NULL};
 
 const struct group all_groups[] = {
+    {"builder", "Manage builds"},
+    {"buildx", "The same as builder, by the name that docker has for it"},
     {"container", "Manage containers"},
     {"context", "Manage contexts"},
     {"image", "Manage images"},

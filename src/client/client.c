@@ -289,6 +289,16 @@ int json_stream_next(struct json_stream *s, const char **ret, size_t *ret_len, s
     }
 }
 
+/* The line's end behind a value is nothing. */
+bool json_stream_pending(const struct json_stream *s)
+{
+    size_t from = s->used;
+
+    while (from < s->buf.len && strchr(" \t\r\n", s->buf.data[from]))
+        from++;
+    return from < s->buf.len || http_reply_pending(s->reply);
+}
+
 void json_stream_done(struct json_stream *s)
 {
     http_reply_free(s->reply);

@@ -71,4 +71,7 @@ struct json_stream {
  * Return: 1, 0 at the end, -errno. */
 int json_stream_next(struct json_stream *s, const char **ret, size_t *ret_len,
                      struct err *err) MUST;
+/** json_stream_pending() - something is buffered: do not poll the reply's socket, ask for the next.
+ */
+bool json_stream_pending(const struct json_stream *s);
 void json_stream_done(struct json_stream *s);

@@ -24,3 +24,18 @@ int engine_build_cache(struct engine *e, struct arena *a, struct disk_usage *ret
                        struct err *err) MUST;
 /** engine_builder_open() - when the store is there. */
 int engine_builder_open(struct engine *e, struct err *err) MUST;
+
+/* build_session.c */
+struct build_session;
+/** build_sessions_open() - none yet; build_sessions_free() - forget all. */
+int build_sessions_open(struct engine *e, struct err *err) MUST;
+void build_sessions_free(struct engine *e);
+/** build_session_take() - it is the caller's now, and no other build can have it. */
+int build_session_take(struct engine *e, const char *id, struct build_session **ret,
+                       struct err *err) MUST;
+/** build_session_fill() - what it holds into a request, which must not outlive it. */
+void build_session_fill(const struct build_session *s, struct build_request *rq);
+/** build_session_context() - the context that goes with it, or NULL. */
+struct kept_context *build_session_context(const struct build_session *s);
+/** build_session_free() - NULL is fine; wipes, lets a context go. Touches the disk. */
+void build_session_free(struct build_session *s);

@@ -16,6 +16,7 @@
 #include "base/auto.h"
 #include "base/io.h"
 #include "base/rand.h"
+#include "build/context.h"
 #include "build/dockerfile.h"
 #include "engine/build-priv.h"
 #include "engine/images-priv.h"
@@ -35,7 +36,8 @@ int engine_builder_open(struct engine *e, struct err *err)
                                         .run_path = e->build_run_path,
                                         .run = build_run_step,
                                         .image = build_base_image};
-    return builder_new(e->images, &e->build_host, &e->builder, err);
+    int r = build_sessions_open(e, err);
+    return r < 0 ? r : builder_new(e->images, &e->build_host, &e->builder, err);
 }
 
 static const struct auth_config *auth_for(const struct build_opts *o, const char *registry)
@@ -93,9 +95,10 @@ int build_base_image(void *ctx, const char *name, const char *platform, bool pul
 
 struct context {
     struct engine *e;
-    char name[17]; /* below build/tmp; "" before it is made */
+    char name[17]; /* below build/tmp; "" before it is made, and for one of a session */
     int fd;
-    char *path;
+    const char *path;
+    bool kept;
 };
 
 struct unpacking {
@@ -144,6 +147,18 @@ static int make_context(struct engine *e, struct source *body, struct arena *a, 
     ret->fd = openat(build, ret->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     return ret->fd < 0 ? err_sys(err, "open the context's directory")
                        : fill_context(ret, body, err);
+}
+
+/* The body is what was missing in the one that the session has. */
+static int use_kept(struct kept_context *kept, struct source *body, struct context *ret,
+                    struct err *err)
+{
+    ret->path = context_path(kept);
+    ret->kept = context_kept(kept);
+    ret->fd = fcntl(context_fd(kept), F_DUPFD_CLOEXEC, 0);
+    int r =
+        ret->fd < 0 ? err_sys(err, "open the context's directory") : fill_context(ret, body, err);
+    return r < 0 ? r : context_complete(kept, err);
 }
 
 static void context_done(struct context *c)
@@ -219,7 +234,8 @@ static int full_names(const struct strv *tags, struct arena *a, struct strv *ret
 /* ---- the build ---- */
 
 static int build(struct engine *e, const struct build_opts *o, const struct context *c,
-                 struct arena *a, struct build_result *ret, struct err *err)
+                 const struct build_session *session, struct arena *a, struct build_result *ret,
+                 struct err *err)
 {
     auto_buf struct buf file = BUF_INIT;
     struct build_request rq = o->rq;
@@ -237,7 +253,10 @@ static int build(struct engine *e, const struct build_opts *o, const struct cont
     rq.file_len = file.len;
     rq.file_name = path;
     rq.context = c->path;
+    rq.keeps_context = c->kept;
     rq.host_ctx = &bc;
+    if (session)
+        build_session_fill(session, &rq);
     r = build_image(e->builder, &rq, a, ret, err);
     for (size_t i = 0; r >= 0 && i < rq.names.n; i++)
         img_event(e, "tag", ret->image, img_familiar(rq.names.v[i], a), NULL);
@@ -249,14 +268,19 @@ int img_build(struct engine *e, const struct build_opts *o, img_read read, void 
 {
     struct context c = {.e = e, .fd = -1};
     auto_source struct source *body = source_cb(read, arg);
+    struct build_session *session = NULL;
 
     if (!str_empty(o->remote))
         return err_as(err, ERR_NOT_IMPLEMENTED, ENOSYS,
                       "building from %s is not built yet: send the context itself", o->remote);
-    int r = make_context(e, body, a, &c, err);
+    int r = str_empty(o->session) ? 0 : build_session_take(e, o->session, &session, err);
+    struct kept_context *kept = r < 0 ? NULL : build_session_context(session);
     if (r >= 0)
-        r = build(e, o, &c, a, ret, err);
+        r = kept ? use_kept(kept, body, &c, err) : make_context(e, body, a, &c, err);
+    if (r >= 0)
+        r = build(e, o, &c, session, a, ret, err);
     context_done(&c);
+    build_session_free(session);
     if (r < 0)
         (void)!store_gc(e->images, NULL, NULL, NULL); /* layers of steps that count for nothing */
     return r;

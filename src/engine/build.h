@@ -14,10 +14,36 @@ struct build_auths {
 struct build_opts {
     const char *dockerfile; /* path in the context; NULL or "": Dockerfile */
     const char *remote;     /* where the context comes from instead of the body; "" for the body */
+    const char *session;    /* id of what engine_build_session() keeps, or NULL */
     struct strv tags;       /* as users write them */
     struct build_auths auths;
     struct build_request rq; /* what the front end knows; file, context and names come from here */
 };
+
+#define BUILD_SECRETS_MAX 64
+#define BUILD_SECRET_MAX (500u << 10) /* bytes of one */
+#define BUILD_SESSION_ID 32           /* hex digits */
+
+/**
+ * engine_build_session() - POST /build/session: keep secrets for a build that names them
+ * In memory, and no longer than a minute when no build comes.
+ * @ret_id: BUILD_SESSION_ID digits and a NUL
+ */
+struct build_session_request;
+int engine_build_session(struct engine *e, const struct build_session_request *rq, char *ret_id,
+                         struct err *err) MUST;
+
+/**
+ * engine_build_context() - POST /build/context: what is missing of a context for a build that
+ * names the session
+ * @session: one that is there, or NULL for a new one
+ * @mem: where @rq lives; given away
+ */
+struct build_context_request;
+struct build_context_response;
+int engine_build_context(struct engine *e, const char *session,
+                         const struct build_context_request *rq, struct arena *mem, struct arena *a,
+                         struct build_context_response *ret, struct err *err) MUST;
 
 struct build_prune_opts {
     bool all;

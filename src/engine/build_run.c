@@ -73,6 +73,9 @@ static int make(struct engine *e, const struct build_run *run, struct container 
     for (size_t i = 0; r >= 0 && i < run->mounts.n; i++)
         arena_push(&(*ret)->mem, (*ret)->mounts) =
             json_clone(&oci_mount_type, run->mounts.v[i], &(*ret)->mem);
+    /* Its row is written by now. */
+    for (size_t i = 0; r >= 0 && i < run->secret_env.n; i++)
+        strv_env_set(&(*ret)->mem, &(*ret)->config->env, run->secret_env.v[i]);
     return r;
 }
 

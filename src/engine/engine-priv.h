@@ -146,6 +146,7 @@ struct engine {
     struct builder *builder;
     struct build_host build_host;
     char *build_run_path; /* secrets of builds, in memory */
+    struct build_sessions *build_sessions;
     struct registries *registries;
     struct nets nets;
     struct events *events;

@@ -300,6 +300,7 @@ void engine_free(struct engine *e)
     cgroup_host_free(e->cgroups);
     seccomp_cache_free(e->seccomp);
     registries_free(e->registries);
+    build_sessions_free(e);
     builder_free(e->builder);
     image_store_close(e->images);
     db_close(e->db);

@@ -62,3 +62,43 @@ static const struct field result_fields[] = {
 };
 const struct json_type build_result_message_type =
     JSON_TYPE("BuildResult", struct build_result_message, result_fields);
+
+static const struct field secret_fields[] = {
+    FIELD(struct build_session_secret, "ID", F_STR, id, .flags = F_REQUIRED),
+    FIELD(struct build_session_secret, "Data", F_STR, data),
+};
+static const struct json_type secret_type =
+    JSON_TYPE("BuildSecret", struct build_session_secret, secret_fields);
+
+static const struct field session_fields[] = {
+    FIELD(struct build_session_request, "Secrets", F_OBJV, secrets, .flags = F_OMIT,
+          .type = &secret_type),
+    FIELD(struct build_session_request, "SSH", F_STRV, ssh, .flags = F_OMIT),
+};
+const struct json_type build_session_request_type =
+    JSON_TYPE("BuildSession", struct build_session_request, session_fields);
+
+static const struct field file_fields[] = {
+    FIELD(struct build_context_file, "P", F_STR, path, .flags = F_REQUIRED),
+    FIELD(struct build_context_file, "K", F_STR, kind, .flags = F_REQUIRED),
+    FIELD(struct build_context_file, "M", F_I64, mode, .flags = F_OMIT),
+    FIELD(struct build_context_file, "S", F_I64, size, .flags = F_OMIT),
+    FIELD(struct build_context_file, "T", F_I64, mtime_ns, .flags = F_OMIT),
+    FIELD(struct build_context_file, "L", F_STR, link, .flags = F_OMIT),
+};
+static const struct json_type file_type =
+    JSON_TYPE("BuildContextFile", struct build_context_file, file_fields);
+
+static const struct field context_fields[] = {
+    FIELD(struct build_context_request, "Key", F_STR, key, .flags = F_REQUIRED),
+    FIELD(struct build_context_request, "Files", F_OBJV, files, .type = &file_type),
+};
+const struct json_type build_context_request_type =
+    JSON_TYPE("BuildContext", struct build_context_request, context_fields);
+
+static const struct field missing_fields[] = {
+    FIELD(struct build_context_response, "Session", F_STR, session),
+    FIELD(struct build_context_response, "Missing", F_I64V, missing, .flags = F_EMPTY),
+};
+const struct json_type build_context_response_type =
+    JSON_TYPE("BuildContextMissing", struct build_context_response, missing_fields);

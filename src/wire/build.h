@@ -59,5 +59,42 @@ struct build_result_message {
     struct strv names; /* full names it was given */
 };
 
+/*
+ * POST /build/session: what a build needs and must leave no trace: it travels in a body, not in a
+ * URL or a header, and is kept in memory until the build that names the session has used it up.
+ */
+struct build_session_secret {
+    char *id;
+    char *data; /* base64 */
+};
+
+struct build_session_request {
+    VEC_OF(struct build_session_secret *) secrets;
+    struct strv ssh; /* ids of agents that will be forwarded */
+};
+
+/*
+ * POST /build/context: what a directory holds, so that only what changed since the last build of it
+ * has to be sent.
+ */
+struct build_context_file {
+    char *path; /* relative, "a/b"; the list is sorted by its bytes, directories are in it */
+    char *kind; /* "f", "d", "l" */
+    int64_t mode, size, mtime_ns;
+    char *link; /* target of "l" */
+};
+
+struct build_context_request {
+    char *key; /* which directory it is: 64 hex digits of the client's choice */
+    VEC_OF(struct build_context_file *) files;
+};
+
+struct build_context_response {
+    char *session;           /* names it for the build */
+    VEC_OF(int64_t) missing; /* which of the files must be sent, by their place in the list */
+};
+
+extern const struct json_type build_context_request_type, build_context_response_type;
+extern const struct json_type build_session_request_type;
 extern const struct json_type build_status_type;
 extern const struct json_type build_result_message_type;
