@@ -10,6 +10,7 @@
 
 #include "base/auto.h"
 #include "base/dir.h"
+#include "base/failpoint.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/rand.h"
@@ -242,6 +243,7 @@ static int fit_all(struct kept_context *c, bool strict, struct err *err)
 
 int context_complete(struct kept_context *c, struct err *err)
 {
+    FAIL_POINT("build.context.sent", err);
     int r = fit_all(c, true, err);
 
     for (size_t i = 0; r >= 0 && i < c->list.n; i++)
@@ -298,6 +300,20 @@ void context_missing(const struct kept_context *c, struct arena *a,
             arena_push(a, ret->missing) = (int64_t)i;
 }
 
+static int fill(struct kept_context *c, struct err *err)
+{
+    int r = open_tree(c, err);
+
+    if (r < 0)
+        return r;
+    FAIL_POINT("build.context.opened", err);
+    r = fit_all(c, false, err);
+    if (r < 0)
+        return r;
+    FAIL_POINT("build.context.fits", err);
+    return make_missing(c, err);
+}
+
 int context_open(struct builder *b, const struct build_context_request *rq, struct arena *a,
                  struct kept_context **ret, struct err *err)
 {
@@ -315,11 +331,7 @@ int context_open(struct builder *b, const struct build_context_request *rq, stru
         memcpy(c->name, c->key, sizeof(c->name));
     else
         rand_hex(c->name, 16);
-    r = open_tree(c, err);
-    if (r >= 0)
-        r = fit_all(c, false, err);
-    if (r >= 0)
-        r = make_missing(c, err);
+    r = fill(c, err);
     if (r < 0) {
         context_close(c);
         return err_wrap(err, r, "build context");

@@ -21,7 +21,7 @@ struct map;
 struct build_flags {
     char *file, *target, *network, *iidfile, *metadata_file, *progress, *call, *cgroup_parent;
     struct strv tag, build_arg, label, no_cache_filter, add_host, platform, allow, security_opt;
-    struct strv ulimit, secret, ssh, output;
+    struct strv ulimit, secret, ssh, output, cache_from, cache_to;
     bool no_cache, pull, quiet, check, squash, push, load, compress;
     int64_t shm_size, memory, memory_swap, cpu_period, cpu_quota, cpu_shares;
     char *cpuset_cpus, *cpuset_mems;
@@ -29,11 +29,13 @@ struct build_flags {
     /* Taken and without effect here, or not built yet (build_flags_check()). */
     bool rm, force_rm, disable_content_trust, debug;
     char *builder, *isolation, *provenance, *sbom;
-    struct strv annotation, attest, build_context, cache_from, cache_to;
+    struct strv annotation, attest, build_context;
 };
 
 /** build_flags_check() - refuse what cannot be done, and what makes no sense together. */
 int build_flags_check(struct build_flags *f, struct err *err) MUST;
+/** build_cache_options() - --cache-from becomes names of images, --cache-to a variable. */
+int build_cache_options(struct cli *cli, struct build_flags *f, struct err *err) MUST;
 /** build_target() - POST /build with everything that goes into its query. */
 int build_target(struct cli *cli, const struct build_flags *f, char **ret, struct err *err) MUST;
 

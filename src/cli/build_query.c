@@ -40,8 +40,6 @@ static int check_missing(const struct build_flags *f, struct err *err)
         {"--annotation", f->annotation.n},
         {"--attest", !attests_nothing(&f->attest)},
         {"--build-context", f->build_context.n},
-        {"--cache-from", f->cache_from.n},
-        {"--cache-to", f->cache_to.n},
         {"--provenance", !is_off(f->provenance)},
         {"--sbom", !is_off(f->sbom)},
         {"--builder (there is one, \"default\")",
@@ -249,6 +247,7 @@ int build_target(struct cli *cli, const struct build_flags *f, char **ret, struc
     put_map(&q, "labels", &f->label, false);
     put_list(&q, "nocachefilter", &f->no_cache_filter);
     put_list(&q, "allow", &f->allow);
+    put_list(&q, "cachefrom", &f->cache_from);
     put_limits(&q, f);
     int r = put_ulimits(&q, &f->ulimit, err);
     if (r >= 0)

@@ -152,8 +152,9 @@ static int make_list(struct build_context *c, struct arena *a, struct build_cont
     if (r < 0 || l.odd || (l.bytes < SMALL_B && rq->files.n < SMALL_FILES))
         return r < 0 ? r : 0;
     if (c->shown) {
+        auto_buf struct buf patterns = build_context_patterns(c);
         list_made_up(&l, "", c->file.len);
-        list_made_up(&l, ".dockerignore", build_context_patterns(c).len);
+        list_made_up(&l, ".dockerignore", patterns.len);
     }
     qsort(rq->files.v, rq->files.n, sizeof(*rq->files.v), by_path);
     key_of(c, key);

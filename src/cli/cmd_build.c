@@ -141,6 +141,8 @@ static int run(struct cli *cli, void *opts, const struct strv *args, struct err 
     int r = build_outputs_parse(cli, f, &outputs, err);
 
     if (r >= 0)
+        r = build_cache_options(cli, f, err);
+    if (r >= 0)
         r = build_flags_check(f, err);
     if (r >= 0)
         r = need_client(cli, err);
@@ -178,8 +180,11 @@ static const struct opt opts[] = {
     O("build-context", 0, O_LIST, build_context, LATER, .type = "stringArray", .flags = OPT_HIDDEN),
     O("builder", 0, O_STR, builder, "Builder to use: there is one, \"default\"",
       .flags = OPT_HIDDEN),
-    O("cache-from", 0, O_LIST, cache_from, LATER, .type = "stringArray", .flags = OPT_HIDDEN),
-    O("cache-to", 0, O_LIST, cache_to, LATER, .type = "stringArray", .flags = OPT_HIDDEN),
+    O("cache-from", 0, O_LIST, cache_from,
+      "Image whose steps count as known (\"NAME\", \"type=registry,ref=NAME\")",
+      .type = "stringArray"),
+    O("cache-to", 0, O_LIST, cache_to, "Put the steps into the image (\"type=inline\")",
+      .type = "stringArray"),
     O("call", 0, O_STR, call, "What to do with the Dockerfile (\"build\", \"check\")",
       .def = "build"),
     O("cgroup-parent", 0, O_STR, cgroup_parent, "Parent cgroup of the steps"),

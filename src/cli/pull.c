@@ -173,11 +173,13 @@ int push_image(struct cli *cli, const char *ref, const char *platform, bool all,
 
     ref_split(&cli->arena, ref, &name, &tag);
     char *t = cli_target(cli, "/images/%r/push", name, NULL);
-    t = all ? t : cli_query(cli, t, "tag", str_or(tag, "latest"));
+    if (!all)
+        t = cli_query(cli, t, "tag", str_or(tag, "latest"));
     int r = cli_query_platform(cli, t, "platform", platform, &t, err);
+    if (r < 0)
+        return r;
     call.target = t;
     strmap_set(&cli->arena, &call.headers, "X-Registry-Auth", config_auth(cli, ref));
-    if (r >= 0)
-        r = client_open(cli->client, &call, &reply, err);
+    r = client_open(cli->client, &call, &reply, err);
     return r < 0 ? r : progress_run(cli, reply, quiet, to_stderr, err);
 }

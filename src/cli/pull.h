@@ -21,6 +21,6 @@ int ref_check(const char *ref, struct err *err) MUST;
 /** pull_image() - with progress on stdout, or on stderr for run. */
 int pull_image(struct cli *cli, const char *ref, const char *platform, bool all, bool quiet,
                bool to_stderr, struct err *err) MUST;
-/** push_image() - one tag, or @all of the repository. */
+/** push_image() - one tag, or @all of the repository. @platform: may be NULL. */
 int push_image(struct cli *cli, const char *ref, const char *platform, bool all, bool quiet,
                bool to_stderr, struct err *err) MUST;

@@ -44,8 +44,8 @@ def check_config(want, config):
 @pytest.mark.parametrize("build,case", PAIRS, indirect=["build"],
                          ids=["%s-%s" % (c.name, client) for client, c in PAIRS])
 def test_case(build, case):
-    fresh = ["--no-cache"] if case.says else []  # a cached step says nothing
-    done = build(case.dockerfile, case.files, *fresh, *case.args)
+    fresh = ["--no-cache"] if case.says else []  # else the other client's step speaks no more
+    done = build(case.dockerfile, case.files, *case.args, *fresh)
     if case.error:
         assert done.code != 0 and case.error in done.out, done.out
         assert not build.daemon.api.get("/images/%s/json" % build.tag).status == 200

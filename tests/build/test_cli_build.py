@@ -286,8 +286,10 @@ def test_warnings_stand_at_the_end(build):
 
 @pytest.mark.parametrize("args,what", [
     (["--annotation", "a=b"], "--annotation"), (["--attest", "type=sbom"], "--attest"),
-    (["--build-context", "x=."], "--build-context"), (["--cache-from", "x"], "--cache-from"),
-    (["--cache-to", "x"], "--cache-to"), (["--provenance", "mode=max"], "--provenance"),
+    (["--build-context", "x=."], "--build-context"),
+    (["--cache-from", "type=gha"], "--cache-from type=gha"),
+    (["--cache-from", "type=registry,ref=x,mode=max"], "--cache-from mode=max"),
+    (["--cache-to", "type=registry,ref=x"], "--cache-to"), (["--provenance", "mode=max"], "--provenance"),
     (["--sbom=true"], "--sbom"), (["--builder", "mine"], "--builder"),
     (["--isolation", "hyperv"], "--isolation"), (["--call", "targets"], "--call"),
     (["--platform", "linux/amd64,linux/arm64"], "--platform"),
@@ -323,6 +325,19 @@ def test_no_daemon(build):
     builds.write_tree(build.context, {"Dockerfile": RUN_ECHO})
     done = build.cli("-H", "unix:///no/such.sock", "build", build.context)
     assert done.returncode == 1 and "/no/such.sock" in done.stderr
+
+
+@pytest.mark.parametrize("form", ["%s", "type=registry,ref=%s"])
+def test_a_cache_inside_an_image(build, form):
+    text = "FROM busybox\nRUN cat /proc/sys/kernel/random/uuid > /u\n"
+    uuid = build(text, None, "--no-cache", "--cache-to", "type=inline").ok().tree()["u"].data
+    saved = build.cli("save", build.tag, stdin=b"").stdout
+    build.close()
+    build.daemon.api.ok("POST", "/build/prune", all=1)
+    build.daemon.api.ok("POST", "/images/load", saved,
+                        headers={"Content-Type": "application/x-tar"})
+    done = build(text, None, "--progress=plain", "--cache-from", form % build.tag).ok()
+    assert "CACHED" in done.out and done.tree()["u"].data == uuid
 
 
 # ---- secrets ----

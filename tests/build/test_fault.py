@@ -57,7 +57,24 @@ def remove(api):
     return api.delete("/images/fault:1", timeout=20).status in (200, 404)
 
 
-STEPS = [build, remove, prune, build]
+def build_kept(api):
+    """The same build, of a context that is kept."""
+    with tarfile.open(fileobj=io.BytesIO(context())) as tar:
+        members = {m.name: tar.extractfile(m).read() for m in tar}
+    files = [{"P": "d", "K": "d", "M": 0o755, "T": 1}] + \
+        [{"P": n, "K": "f", "M": 0o644, "S": len(members[n]), "T": 1} for n in members]
+    files.sort(key=lambda f: f["P"])
+    said = api.ok("POST", "/build/context", {"Key": "f" * 64, "Files": files})
+    body = io.BytesIO()
+    with tarfile.open(fileobj=body, mode="w") as tar:
+        for i in said["Missing"]:
+            add(tar, files[i]["P"], members[files[i]["P"]])
+    reply = api.post("/build", body.getvalue(), headers={"Content-Type": "application/x-tar"},
+                     t="fault:1", networkmode="none", timeout=30, session=said["Session"])
+    return reply.status == 200 and b"errorDetail" not in reply.body
+
+
+STEPS = [build, remove, build_kept, build_kept, prune, build]
 
 
 def attempt(api, step):
@@ -108,7 +125,7 @@ def test_fail_point(own_daemon, point, action):
     d.start()
     until(lambda: not leftovers(d), 10, lambda: leftovers(d))
     for _ in range(2):  # the second time from the cache
-        assert build(d.api), d.log()[-2000:]
+        assert build(d.api) and build_kept(d.api), d.log()[-2000:]
         assert content(d) == b"f\na\none\n"
     until(lambda: not leftovers(d), 10, lambda: leftovers(d))
     if fine and action != "crash@3":
