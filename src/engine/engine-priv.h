@@ -242,6 +242,7 @@ int ctr_security_flag(const struct host_config *host, const char *name, bool oth
 /** ctr_make_bind_sources() - as Docker: a start makes directories that "-v" names and that are not
  * there. */
 int ctr_make_bind_sources(const struct container *c, struct err *err) MUST;
+#define SHM_OF_OTHER "shm" /* type of the mount of another container's /dev/shm */
 int ctr_mounts(struct container *c, struct arena *a, struct oci_spec *spec, struct err *err) MUST;
 void ctr_mount_points(struct container *c, struct arena *a, struct container_inspect *ret);
 int ctr_check_binds(const struct host_config *host, struct err *err) MUST;

@@ -191,6 +191,10 @@ static void mount_system(struct container *c, struct arena *a, struct oci_spec *
         (void)add(a, spec, "/dev/shm", "bind", "/dev/shm", "rbind,rprivate");
         return;
     }
+    if (str_starts(ipc, "container:")) { /* who that is, and whether it runs, the start says */
+        (void)add(a, spec, "/dev/shm", SHM_OF_OTHER, "/dev/shm", "rprivate");
+        return;
+    }
     if (!str_eq(ipc, "none"))
         (void)add(a, spec, "/dev/shm", "tmpfs", "shm",
                   arena_printf(a, "nosuid,noexec,nodev,mode=1777,size=%lld",

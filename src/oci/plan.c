@@ -71,7 +71,7 @@ static int kind_of(const struct oci_mount *m, const struct mount_opts *o)
 {
     if (m->lowers.n)
         return MOUNT_LAYERS;
-    if (o->bind || str_eq(m->type, "bind"))
+    if (o->bind || !str_empty(m->mount_ns) || str_eq(m->type, "bind"))
         return MOUNT_BIND;
     if (str_eq(m->type, "cgroup"))
         return MOUNT_CGROUP1;
@@ -103,15 +103,16 @@ int clone_source(const struct plan_mount *pm, struct err *err)
     return fd < 0 ? fd : mount_bind(fd, "", &pm->o, err);
 }
 
-/* User namespaces see sources with other eyes, and may not shift owners: we do it for them. */
+/* User namespaces see sources with other eyes, and may not shift owners; other mount namespaces are
+ * closed to the child: we do it for them. */
 static int prepare_bind(struct plan *p, struct plan_mount *pm, struct err *err)
 {
-    bool map = pm->m->uid_mappings.n > 0;
+    bool map = pm->m->uid_mappings.n > 0, foreign = !str_empty(pm->m->mount_ns);
     auto_close int userns = -1;
 
-    if (!map && !(p->new_ns & CLONE_NEWUSER) && p->join_user < 0)
+    if (!map && !foreign && !(p->new_ns & CLONE_NEWUSER) && p->join_user < 0)
         return 0;
-    auto_close int fd = clone_source(pm, err);
+    auto_close int fd = foreign ? clone_foreign(pm, err) : clone_source(pm, err);
     if (fd < 0)
         return fd;
     if (map) {

@@ -101,6 +101,7 @@ static const struct field mount_fields[] = {
     FIELD(struct oci_mount, "destination", F_STR, destination, .flags = F_REQUIRED),
     FIELD(struct oci_mount, "type", F_STR, type, O),
     FIELD(struct oci_mount, "source", F_STR, source, O),
+    FIELD(struct oci_mount, "cleatMountNamespace", F_STR, mount_ns, O),
     FIELD(struct oci_mount, "cleatSubpath", F_STR, subpath, O),
     FIELD(struct oci_mount, "cleatLowers", F_STRV, lowers, O),
     FIELD(struct oci_mount, "cleatUpper", F_STR, upper, O),
