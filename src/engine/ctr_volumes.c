@@ -278,19 +278,37 @@ static int copy_tree(int from, int to, struct err *err)
     return r;
 }
 
-/* As Docker: only what is empty is filled, and a volume of a file system of its own is not. */
-static int fill(struct container *c, const struct ctr_volume *v, struct err *err)
+/* The volume's directory; a file system of its own is mounted nowhere that we could fill it. */
+static int open_data(struct container *c, const struct ctr_volume *v, int *ret, struct err *err)
 {
     auto_arena struct arena a = ARENA_INIT;
     struct volume_create_request rec = {0};
-    auto_close int lower = -1;
+    struct oci_mount m = {.source = vol_path(c->e, v->name, &a)};
     int r = vol_get(c->e, v->name, &a, &rec, err);
 
-    if (r < 0 || v->no_copy || !str_empty(v->subpath) || rec.driver_opts.n || c->lowers.n == 0)
+    if (r >= 0 && vol_has_device(&rec)) {
+        r = vol_device_mount(&rec.driver_opts, false, &a, &m, err);
+        if (r >= 0 && !str_eq(m.type, "bind"))
+            return 0;
+    }
+    if (r < 0)
+        return r;
+    *ret = open(m.source, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return *ret < 0 ? err_sys(err, "open volume %s", v->name) : 1;
+}
+
+/* Only what is empty is filled. */
+static int fill(struct container *c, const struct ctr_volume *v, struct err *err)
+{
+    auto_close int lower = -1, to = -1;
+
+    if (v->no_copy || !str_empty(v->subpath) || c->lowers.n == 0)
+        return 0;
+    int r = open_data(c, v, &to, err);
+    if (r <= 0)
         return r;
     auto_close int turn = openat(c->e->volumes_fd, v->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    auto_close int to = open(vol_path(c->e, v->name, &a), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (turn < 0 || to < 0)
+    if (turn < 0)
         return err_sys(err, "open volume %s", v->name);
     /* Of two containers that come at once, one fills and the other finds it full. Containers see
      * only what is below this directory, and cannot hold its lock. */

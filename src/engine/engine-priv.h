@@ -341,6 +341,16 @@ bool vol_is_anonymous(const struct volume_create_request *rec);
 int64_t vol_size(struct engine *e, const char *name); /* walks */
 int vol_load_all(struct engine *e, struct err *err) MUST;
 
+/* vol_options.c */
+int vol_check_options(const struct volume_create_request *rq, struct err *err) MUST;
+/** vol_size_limit() - @ret: what "size" says, in bytes; 0 for no limit. */
+int vol_size_limit(const struct volume_create_request *rq, uint64_t *ret, struct err *err) MUST;
+/** vol_has_device() - is it a file system of its own, or another directory of the host? */
+bool vol_has_device(const struct volume_create_request *rec);
+/** vol_device_mount() - the mount that the options describe; may ask for a server's address. */
+int vol_device_mount(const struct strmap *options, bool ro, struct arena *a, struct oci_mount *m,
+                     struct err *err) MUST;
+
 /* ctr_volumes.c */
 /* A mount that was decided when the container was made: of a volume, of an image, or of what
  * another container has bound (--volumes-from). One of @name, @source and @image is given. */

@@ -65,20 +65,6 @@ static int mount_binds(struct container *c, struct arena *a, struct oci_spec *sp
     return r;
 }
 
-/* "type", "device" and "o" of the local driver: mounted here rather than on the host, so that
- * nothing is left there; a file system that is not in memory is the same one for all. */
-static void mount_device(struct arena *a, struct oci_spec *spec, const struct ctr_volume *v,
-                         const struct strmap *options)
-{
-    const char *o = str_or(strmap_get(options, "o"), ""), *type = strmap_get(options, "type");
-    struct strv words = str_split(a, o, ',');
-    bool bind = strv_has(&words, "bind") || strv_has(&words, "rbind");
-
-    (void)add(a, spec, v->target, bind ? "bind" : str_or(type, "none"),
-              strmap_get(options, "device"),
-              arena_printf(a, "%s%s%s", o, v->ro && *o ? "," : "", v->ro ? "ro" : ""));
-}
-
 static int mount_volume(struct container *c, const struct ctr_volume *v, struct arena *a,
                         struct oci_spec *spec, struct err *err)
 {
@@ -87,17 +73,10 @@ static int mount_volume(struct container *c, const struct ctr_volume *v, struct 
 
     if (r < 0)
         return r;
-    if (rec.driver_opts.n && !str_empty(v->subpath))
-        return err_as(err, ERR_NOT_IMPLEMENTED, ENOSYS,
-                      "volume-subpath of a volume with a file system of its own is not built "
-                      "yet");
-    if (rec.driver_opts.n)
-        mount_device(a, spec, v, &rec.driver_opts);
-    else
-        add(a, spec, v->target, "bind", vol_path(c->e, v->name, a),
-            v->ro ? "rbind,rprivate,ro" : "rbind,rprivate")
-            ->subpath = v->subpath;
-    return 0;
+    struct oci_mount *m = add(a, spec, v->target, "bind", vol_path(c->e, v->name, a),
+                              v->ro ? "rbind,rprivate,ro" : "rbind,rprivate");
+    m->subpath = v->subpath;
+    return vol_has_device(&rec) ? vol_device_mount(&rec.driver_opts, v->ro, a, m, err) : 0;
 }
 
 static int mount_image(struct container *c, const struct ctr_volume *v, struct arena *a,

@@ -138,6 +138,20 @@ static int prepare_layers(struct plan_mount *pm, struct err *err)
     return overlay_mount(&o, &pm->fd, err);
 }
 
+/* The container may not open the disk, and is not in the network in which the server is. */
+static int prepare_fs(struct plan_mount *pm, struct err *err)
+{
+    const struct oci_mount *m = pm->m;
+    struct stat st;
+    bool disk =
+        str_starts(str_or(m->source, ""), "/") && stat(m->source, &st) == 0 && S_ISBLK(st.st_mode);
+
+    if (!m->by_host && !disk)
+        return 0;
+    pm->fd = mount_new(str_or(m->type, ""), m->source, &pm->o, err);
+    return pm->fd < 0 ? pm->fd : 0;
+}
+
 static int plan_mount(struct plan *p, const struct oci_mount *m, struct err *err)
 {
     struct plan_mount *pm = &arena_push(&p->arena, p->mounts);
@@ -151,6 +165,8 @@ static int plan_mount(struct plan *p, const struct oci_mount *m, struct err *err
         p->cgroup_mount = true;
     if (pm->kind == MOUNT_LAYERS)
         return prepare_layers(pm, err);
+    if (pm->kind == MOUNT_FS)
+        return prepare_fs(pm, err);
     if (pm->kind != MOUNT_BIND)
         return 0;
     if (str_eq(m->destination, "/dev"))
