@@ -1,7 +1,6 @@
 /*
- * Volumes: directories below <data-root>/volumes that outlive containers. The local driver alone;
- * its options (type, device, o) describe a file system that is mounted in the container itself, so
- * nothing stays in the host's mount table. Which container uses what is ctr_volumes.c's business.
+ * Volumes: directories below <data-root>/volumes that outlive containers. The local driver alone,
+ * whose options are vol_options.c's business; which container uses what is ctr_volumes.c's.
  */
 #include "engine/engine-priv.h"
 
@@ -44,27 +43,6 @@ static int check_name(const char *name, struct err *err)
         name, name);
 }
 
-static int check_options(const struct volume_create_request *rq, struct err *err)
-{
-    static const char *const known[] = {"type", "o", "device", NULL};
-    bool mounts = strmap_get(&rq->driver_opts, "type") || strmap_get(&rq->driver_opts, "o");
-
-    for (size_t i = 0; i < rq->driver_opts.n; i++) {
-        const char *key = rq->driver_opts.v[i].key;
-        size_t k = 0;
-        while (known[k] && strcmp(known[k], key) != 0)
-            k++;
-        if (strcmp(key, "size") == 0)
-            return err_as(err, ERR_NOT_IMPLEMENTED, ENOSYS,
-                          "create %s: quotas of volumes are not built yet", rq->name);
-        if (!known[k])
-            return err_invalid(err, "create %s: invalid option: \"%s\"", rq->name, key);
-    }
-    if (mounts && str_empty(strmap_get(&rq->driver_opts, "device")))
-        return err_invalid(err, "create %s: missing device in volume options", rq->name);
-    return 0;
-}
-
 static int check(const struct volume_create_request *rq, struct err *err)
 {
     int r = check_name(rq->name, err);
@@ -75,7 +53,7 @@ static int check(const struct volume_create_request *rq, struct err *err)
         return err_not_found(
             err, "create %s: error looking up volume plugin %s: plugin \"%s\" not found", rq->name,
             rq->driver, rq->driver);
-    return check_options(rq, err);
+    return vol_check_options(rq, err);
 }
 
 /* ---- records ---- */
@@ -300,6 +278,15 @@ int vol_remove(struct engine *e, const char *name, bool force, struct err *err)
     return r < 0 ? r : 0;
 }
 
+static void prune_event(struct engine *e, uint64_t freed_b)
+{
+    auto_arena struct arena a = ARENA_INIT;
+    struct strmap attrs = {0};
+
+    strmap_set(&a, &attrs, "reclaimed", arena_printf(&a, "%llu", (unsigned long long)freed_b));
+    events_put(e->events, "volume", "prune", "", &attrs);
+}
+
 int vol_prune(struct engine *e, const struct filters *f, struct arena *a,
               struct volume_prune_response *ret, struct err *err)
 {
@@ -324,6 +311,8 @@ int vol_prune(struct engine *e, const struct filters *f, struct arena *a,
         strv_push(a, &ret->deleted, rows.v[i].name);
         ret->space_reclaimed_b += (uint64_t)size;
     }
+    if (r >= 0)
+        prune_event(e, ret->space_reclaimed_b);
     return r < 0 ? r : 0;
 }
 
