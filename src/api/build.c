@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "base/base64.h"
-#include "wire/build.h"
 #include "wire/system.h"
 
 #define CONFIG_MAX (1u << 20)
@@ -239,33 +238,6 @@ static int post_build(struct api *api, struct http_req *req, struct http_resp *r
     return build_progress_end(&out, r, &res, err);
 }
 
-/* Base64 of all secrets, and what is around it. */
-#define SESSION_MAX (BUILD_SECRETS_MAX * (BUILD_SECRET_MAX / 3 * 4 + 1024) + 65536)
-
-/* The text is wiped: it has the secrets. */
-static int post_session(struct api *api, struct http_req *req, struct http_resp *resp,
-                        struct err *err)
-{
-    auto_arena struct arena a = ARENA_INIT;
-    auto_buf struct buf text = BUF_INIT;
-    struct build_session_request rq = {0};
-    struct id_response out = {0};
-    char id[BUILD_SESSION_ID + 1];
-    int r = http_body_all(req, SESSION_MAX, &text, err);
-
-    if (r >= 0)
-        r = json_decode(&build_session_request_type, buf_str(&text), text.len, &a, &rq, 0, err);
-    if (r >= 0)
-        r = engine_build_session(api->engine, &rq, id, err);
-    for (size_t i = 0; i < rq.secrets.n; i++)
-        if (rq.secrets.v[i]->data)
-            explicit_bzero(rq.secrets.v[i]->data, strlen(rq.secrets.v[i]->data));
-    if (text.data)
-        explicit_bzero(text.data, text.len);
-    out.id = id;
-    return r < 0 ? r : http_reply_json(resp, 201, &id_response_type, &out);
-}
-
 /* Several names for what may stay: the newest of them wins. */
 static int get_keep(struct http_req *req, int64_t *ret, struct err *err)
 {
@@ -295,6 +267,7 @@ static const struct http_route table[] = {
     {"POST", "/build", post_build, 0, 0},
     {"POST", "/build/context", api_build_context, 0, 0},
     {"POST", "/build/prune", post_prune, API(1, 31), 0},
-    {"POST", "/build/session", post_session, 0, 0},
+    {"POST", "/build/session", api_build_session, 0, 0},
+    {"POST", "/build/session/{id}/ssh", api_build_ssh, 0, 0},
 };
 ROUTES(build_routes, table);

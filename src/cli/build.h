@@ -82,14 +82,21 @@ struct buf build_context_patterns(const struct build_context *c);
 int build_sync(struct build_context *c, const char *session, char **ret_session,
                struct err *err) MUST;
 
-/* ---- secrets (build_secret.c) ---- */
+/* ---- secrets (build_secret.c) and agents (build_ssh.c) ---- */
 
 /**
  * build_session_open() - hand secrets to the daemon, ahead of the build
- * @ret_id: names them for the build, which must follow soon; NULL without any
+ * @ret_id: names them for the build, which must follow soon; NULL without secrets or agents
  */
 int build_session_open(struct cli *cli, const struct build_flags *f, char **ret_id,
                        struct err *err) MUST;
+
+/** build_agents_open() - let steps of the session's build ask agents here, until it is over.
+ * @ret: a list, NULL at first; to be closed also after an error. */
+struct build_agent;
+int build_agents_open(struct cli *cli, const struct build_flags *f, const char *session,
+                      struct build_agent **ret, struct err *err) MUST;
+void build_agents_close(struct build_agent **all);
 
 /* ---- how it goes on ---- */
 

@@ -127,7 +127,7 @@ int build_session_open(struct cli *cli, const struct build_flags *f, char **ret_
     int r = 0;
 
     *ret_id = NULL;
-    if (!f->secret.n)
+    if (!f->secret.n && !f->ssh.n)
         return 0;
     for (size_t i = 0; r >= 0 && i < f->secret.n; i++)
         r = add(&rq, f->secret.v[i], &cli->arena, err);

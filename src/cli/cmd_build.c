@@ -18,13 +18,96 @@
 
 /* cleat build: context and options to the daemon, its progress to the terminal. */
 
+/* ---- the build ---- */
+
+static const char *mode_of(const struct build_flags *f)
+{
+    if (f->quiet || str_eq(f->progress, "quiet") || str_eq(f->progress, "none"))
+        return "quiet";
+    if (!str_eq(f->progress, "auto"))
+        return f->progress;
+    return isatty(2) ? "tty" : "plain";
+}
+
+/* One build, as far as it has come. */
+struct job {
+    struct cli *cli;
+    struct build_flags *f;
+    struct build_context context;
+    struct build_outputs outputs;
+    struct build_agent *agents;
+    struct http_reply *reply;
+    struct build_outcome out;
+};
+
+static int send_context(struct job *j, const char *target, struct err *err)
+{
+    struct http_call call = {.method = "POST", .once = true};
+    const char *auths = config_all_auths(j->cli);
+
+    if (j->context.dockerfile)
+        target = cli_query(j->cli, target, "dockerfile", j->context.dockerfile);
+    call.target = cli_query(j->cli, target, "remote", j->context.remote);
+    if (auths)
+        strmap_set(&j->cli->arena, &call.headers, "X-Registry-Config", auths);
+    return build_context_send(&j->context, j->f->compress, &call, &j->reply, err);
+}
+
+/* Secrets and agents first, then what the daemon lacks. */
+static int begin(struct job *j, bool sync, const char *target, struct err *err)
+{
+    char *session = NULL;
+    int r = build_session_open(j->cli, j->f, &session, err);
+
+    if (r >= 0)
+        r = build_agents_open(j->cli, j->f, session, &j->agents, err);
+    if (r >= 0 && sync)
+        r = build_sync(&j->context, session, &session, err);
+    return r < 0 ? r : send_context(j, cli_query(j->cli, target, "session", session), err);
+}
+
+static int start(struct job *j, struct err *err)
+{
+    struct err e = {0};
+    char *target = NULL;
+    int r = build_target(j->cli, j->f, &target, err);
+
+    if (r < 0)
+        return r;
+    r = begin(j, true, target, &e);
+    if (r < 0 && e.kind == ERR_CONFLICT && j->context.wanted) { /* it changed while it was sent */
+        map_free(take_ptr(&j->context.wanted));
+        build_agents_close(&j->agents);
+        err_clear(&e);
+        r = begin(j, false, target, &e);
+    }
+    if (r < 0)
+        *err = e;
+    return r;
+}
+
+/* Return: 0; 1 a check found something; -errno. */
+static int build(struct job *j, struct err *err)
+{
+    const struct build_flags *f = j->f;
+    int r = start(j, err);
+
+    if (r < 0)
+        return r;
+    r = build_follow(j->cli, j->reply, mode_of(f), &j->context, f->check, &j->out, err);
+    if (r < 0)
+        return err_wrap(err, r, "ERROR: failed to build");
+    if (f->check)
+        return j->out.warnings ? 1 : 0;
+    return str_empty(j->out.image) ? err_invalid(err, "the daemon told no result") : 0;
+}
+
 /* ---- what is left behind ---- */
 
-static int write_text(struct cli *cli, const char *path, const char *text, struct err *err)
+static int write_text(const char *path, const char *text, struct err *err)
 {
     int r = write_file_at(AT_FDCWD, path, 0644, text, strlen(text), false, err);
 
-    (void)cli;
     return r < 0 ? err_wrap(err, r, "write %s", path) : 0;
 }
 
@@ -48,116 +131,59 @@ static int write_metadata(struct cli *cli, const struct build_flags *f,
     }
     json_w_end_obj(&w);
     json_pretty(text.data, text.len, "", "  ", &pretty);
-    return write_text(cli, f->metadata_file, buf_str(&pretty), err);
+    return write_text(f->metadata_file, buf_str(&pretty), err);
 }
 
-static int leave(struct cli *cli, const struct build_flags *f, const struct build_outcome *out,
-                 bool stdout_taken, struct err *err)
+static int leave(struct job *j, struct err *err)
 {
+    const struct build_flags *f = j->f;
     int r = 0;
 
     if (!str_empty(f->iidfile))
-        r = write_text(cli, f->iidfile, out->image, err);
+        r = write_text(f->iidfile, j->out.image, err);
     if (r >= 0 && !str_empty(f->metadata_file))
-        r = write_metadata(cli, f, out, err);
-    if (r >= 0 && f->quiet && !stdout_taken)
-        printf("%s\n", out->image);
+        r = write_metadata(j->cli, f, &j->out, err);
+    if (r >= 0 && f->quiet && !build_outputs_use_stdout(&j->outputs))
+        printf("%s\n", j->out.image);
     return r;
 }
 
-/* ---- the build ---- */
-
-static const char *mode_of(const struct build_flags *f)
+static int finish(struct job *j, struct err *err)
 {
-    if (f->quiet || str_eq(f->progress, "quiet") || str_eq(f->progress, "none"))
-        return "quiet";
-    if (!str_eq(f->progress, "auto"))
-        return f->progress;
-    return isatty(2) ? "tty" : "plain";
+    bool quiet = str_eq(mode_of(j->f), "quiet");
+    int r = build_outputs_write(j->cli, j->f, &j->outputs, &j->out, quiet, err);
+
+    return r < 0 ? r : leave(j, err);
 }
 
-static int send(struct cli *cli, const struct build_flags *f, struct build_context *c,
-                const char *target, struct http_reply **ret, struct err *err)
+static int check_all(struct job *j, struct err *err)
 {
-    struct http_call call = {.method = "POST", .once = true};
-    const char *auths = config_all_auths(cli);
+    int r = build_outputs_parse(j->cli, j->f, &j->outputs, err);
 
-    if (c->dockerfile)
-        target = cli_query(cli, target, "dockerfile", c->dockerfile);
-    call.target = cli_query(cli, target, "remote", c->remote);
-    if (auths)
-        strmap_set(&cli->arena, &call.headers, "X-Registry-Config", auths);
-    return build_context_send(c, f->compress, &call, ret, err);
-}
-
-/* Secrets first, then what the daemon lacks. Return: 1 it was asked what that is, 0, -errno. */
-static int begin(struct cli *cli, const struct build_flags *f, struct build_context *c, bool sync,
-                 const char *target, struct http_reply **ret, struct err *err)
-{
-    char *session = NULL;
-    int r = build_session_open(cli, f, &session, err), synced = 0;
-
-    if (r >= 0 && sync)
-        synced = r = build_sync(c, session, &session, err);
     if (r >= 0)
-        r = send(cli, f, c, cli_query(cli, target, "session", session), ret, err);
-    return r < 0 ? r : synced;
-}
-
-static int build(struct cli *cli, const struct build_flags *f, struct build_context *c,
-                 struct build_outcome *out, struct err *err)
-{
-    struct http_reply *reply = NULL;
-    struct err e = {0};
-    char *target = NULL;
-    int r = build_target(cli, f, &target, err);
-
-    if (r < 0)
-        return r;
-    r = begin(cli, f, c, true, target, &reply, &e);
-    if (r < 0 && e.kind == ERR_CONFLICT && c->wanted) { /* it changed while it was sent */
-        map_free(take_ptr(&c->wanted));
-        err_clear(&e);
-        r = begin(cli, f, c, false, target, &reply, &e);
-    }
-    if (r < 0) {
-        *err = e;
-        return r;
-    }
-    r = build_follow(cli, reply, mode_of(f), c, f->check, out, err);
-    if (r < 0)
-        return err_wrap(err, r, "ERROR: failed to build");
-    if (f->check)
-        return out->warnings ? 1 : 0;
-    return str_empty(out->image) ? err_invalid(err, "the daemon told no result") : 0;
+        r = build_cache_options(j->cli, j->f, err);
+    if (r >= 0)
+        r = build_flags_check(j->f, err);
+    if (r >= 0)
+        r = need_client(j->cli, err);
+    if (r >= 0 && !str_empty(j->f->iidfile) && unlink(j->f->iidfile) < 0 && errno != ENOENT)
+        r = err_sys(err, "remove %s", j->f->iidfile);
+    return r;
 }
 
 static int run(struct cli *cli, void *opts, const struct strv *args, struct err *err)
 {
-    struct build_flags *f = opts;
-    struct build_outcome out = {0};
-    struct build_outputs outputs = {0};
-    struct build_context c;
-    int r = build_outputs_parse(cli, f, &outputs, err);
+    struct job j = {.cli = cli, .f = opts};
+    int r = check_all(&j, err);
 
-    if (r >= 0)
-        r = build_cache_options(cli, f, err);
-    if (r >= 0)
-        r = build_flags_check(f, err);
-    if (r >= 0)
-        r = need_client(cli, err);
     if (r < 0)
         return r;
-    if (!str_empty(f->iidfile) && unlink(f->iidfile) < 0 && errno != ENOENT)
-        return err_sys(err, "remove %s", f->iidfile);
-    r = build_context_open(cli, f, args->v[0], &c, err);
+    r = build_context_open(cli, j.f, args->v[0], &j.context, err);
     if (r >= 0)
-        r = build(cli, f, &c, &out, err);
-    build_context_done(&c);
-    if (r || f->check)
-        return r;
-    r = build_outputs_write(cli, f, &outputs, &out, str_eq(mode_of(f), "quiet"), err);
-    return r < 0 ? r : leave(cli, f, &out, build_outputs_use_stdout(&outputs), err);
+        r = build(&j, err);
+    build_agents_close(&j.agents);
+    build_context_done(&j.context);
+    return r || j.f->check ? r : finish(&j, err);
 }
 
 /* ---- the table ---- */
@@ -236,7 +262,8 @@ static const struct opt opts[] = {
     O("security-opt", 0, O_LIST, security_opt, "Security options of the steps", .type = "strings"),
     O("shm-size", 0, O_BYTES, shm_size, "Size of /dev/shm of the steps", .def = "0"),
     O("squash", 0, O_BOOL, squash, "Make one layer of all new ones"),
-    O("ssh", 0, O_LIST, ssh, LATER, .type = "stringArray"),
+    O("ssh", 0, O_LIST, ssh, "Agent for RUN --mount=type=ssh (\"default\", \"id=socket\")",
+      .type = "stringArray"),
     O("tag", 't', O_LIST, tag, "Name of the image (\"NAME[:TAG]\")", .type = "stringArray"),
     O("target", 0, O_STR, target, "Stage to build"),
     O("ulimit", 0, O_CUSTOM, ulimit, "Limits of the steps' processes", .type = "ulimit",

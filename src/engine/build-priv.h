@@ -34,7 +34,7 @@ void build_sessions_free(struct engine *e);
 int build_session_take(struct engine *e, const char *id, struct build_session **ret,
                        struct err *err) MUST;
 /** build_session_fill() - what it holds into a request, which must not outlive it. */
-void build_session_fill(const struct build_session *s, struct build_request *rq);
+void build_session_fill(struct build_session *s, struct build_request *rq);
 /** build_session_context() - the context that goes with it, or NULL. */
 struct kept_context *build_session_context(const struct build_session *s);
 /** build_session_free() - NULL is fine; wipes, lets a context go. Touches the disk. */

@@ -235,7 +235,7 @@ static int full_names(const struct strv *tags, struct arena *a, struct strv *ret
 /* ---- the build ---- */
 
 static int build(struct engine *e, const struct build_opts *o, const struct context *c,
-                 const struct build_session *session, struct arena *a, struct build_result *ret,
+                 struct build_session *session, struct arena *a, struct build_result *ret,
                  struct err *err)
 {
     auto_buf struct buf file = BUF_INIT;

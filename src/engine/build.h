@@ -33,6 +33,15 @@ struct build_session_request;
 int engine_build_session(struct engine *e, const struct build_session_request *rq, char *ret_id,
                          struct err *err) MUST;
 
+/** engine_build_agent_check() - would engine_build_agent() take it? Asked before the connection is
+ * the client's no more. */
+int engine_build_agent_check(struct engine *e, const char *session, const char *id,
+                             struct err *err) MUST;
+/** engine_build_agent() - POST /build/session/{id}/ssh: the agent @id is at the other end of @fd,
+ * which is given away. */
+int engine_build_agent(struct engine *e, const char *session, const char *id, int fd,
+                       struct err *err) MUST;
+
 /**
  * engine_build_context() - POST /build/context: what is missing of a context for a build that
  * names the session

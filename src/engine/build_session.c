@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/auto.h"
 #include "base/base64.h"
 #include "base/loop.h"
 #include "base/mem.h"
@@ -14,12 +15,15 @@
 #include "base/time.h"
 #include "build/context.h"
 #include "engine/build-priv.h"
+#include "engine/build_ssh.h"
 #include "wire/build.h"
 
 #define SESSIONS_MAX 64
 #define BYTES_MAX (256u << 20) /* of all that wait */
 #define UNUSED_NS (60 * NS_PER_S)
 #define NAME_MAX_B 255
+#define AGENTS_MAX 8
+#define NO_SESSION "no such build session: it was used, or has expired"
 
 struct build_session {
     char id[BUILD_SESSION_ID + 1];
@@ -28,6 +32,12 @@ struct build_session {
     size_t nsecrets, bytes;
     struct kept_context *context;
     struct arena mem; /* of the context's list */
+    struct {
+        char *id;
+        struct build_agent *agent;
+    } agents[AGENTS_MAX];
+    struct build_ssh ssh[AGENTS_MAX]; /* the same for the build */
+    size_t nagents;
     struct build_session *next;
 };
 
@@ -51,6 +61,10 @@ void build_session_free(struct build_session *s)
             explicit_bzero((void *)(uintptr_t)x->data, x->len);
         free((void *)(uintptr_t)x->data);
         free(x->id);
+    }
+    for (size_t i = 0; i < s->nagents; i++) {
+        build_agent_free(s->agents[i].agent);
+        free(s->agents[i].id);
     }
     context_close(s->context);
     arena_done(&s->mem);
@@ -116,8 +130,13 @@ static int make(const struct build_session_request *rq, struct build_session **r
     return 0;
 }
 
-void build_session_fill(const struct build_session *s, struct build_request *rq)
+void build_session_fill(struct build_session *s, struct build_request *rq)
 {
+    for (size_t i = 0; i < s->nagents; i++)
+        s->ssh[i] = (struct build_ssh){s->agents[i].id,
+                                       (char *)(uintptr_t)build_agent_path(s->agents[i].agent)};
+    rq->ssh.v = s->ssh;
+    rq->ssh.n = s->nagents;
     rq->secrets.v = s->secrets;
     rq->secrets.n = s->nsecrets;
 }
@@ -228,6 +247,52 @@ int engine_build_context(struct engine *e, const char *session,
     return r;
 }
 
+/* ---- agents ---- */
+
+static int check_agent(const struct build_session *s, const char *id, struct err *err)
+{
+    if (str_empty(id) || strlen(id) > NAME_MAX_B)
+        return err_invalid(err, "the id of an agent has 1 to %d bytes", NAME_MAX_B);
+    if (s->nagents == AGENTS_MAX)
+        return err_invalid(err, "more than %d agents", AGENTS_MAX);
+    for (size_t i = 0; i < s->nagents; i++)
+        if (strcmp(s->agents[i].id, id) == 0)
+            return err_invalid(err, "agent %s is given twice", id);
+    return 0;
+}
+
+int engine_build_agent_check(struct engine *e, const char *session, const char *id, struct err *err)
+{
+    struct build_sessions *all = e->build_sessions;
+    const struct build_session *s;
+
+    (void)pthread_mutex_lock(&all->lock);
+    for (s = all->first; s && strcmp(s->id, session) != 0; s = s->next)
+        ;
+    int r = s ? check_agent(s, id, err) : err_not_found(err, NO_SESSION);
+    (void)pthread_mutex_unlock(&all->lock);
+    return r;
+}
+
+int engine_build_agent(struct engine *e, const char *session, const char *id, int fd,
+                       struct err *err)
+{
+    auto_close int conn = fd;
+    struct build_session *s = NULL;
+    int r = build_session_take(e, session, &s, err);
+
+    if (r >= 0)
+        r = check_agent(s, id, err);
+    if (r >= 0)
+        r = build_agent_new(e->build_run_path, take_fd(&conn), &s->agents[s->nagents].agent, err);
+    if (r < 0) {
+        build_session_free(s);
+        return r;
+    }
+    s->agents[s->nagents++].id = xstrdup(id);
+    return put(e->build_sessions, s, err);
+}
+
 struct kept_context *build_session_context(const struct build_session *s)
 {
     return s ? s->context : NULL;
@@ -250,7 +315,7 @@ int build_session_take(struct engine *e, const char *id, struct build_session **
     arm(all);
     (void)pthread_mutex_unlock(&all->lock);
     if (!found)
-        return err_not_found(err, "no such build session: it was used, or has expired");
+        return err_not_found(err, NO_SESSION);
     *ret = found;
     return 0;
 }

@@ -73,7 +73,6 @@ static const struct json_type secret_type =
 static const struct field session_fields[] = {
     FIELD(struct build_session_request, "Secrets", F_OBJV, secrets, .flags = F_OMIT,
           .type = &secret_type),
-    FIELD(struct build_session_request, "SSH", F_STRV, ssh, .flags = F_OMIT),
 };
 const struct json_type build_session_request_type =
     JSON_TYPE("BuildSession", struct build_session_request, session_fields);

@@ -70,7 +70,6 @@ struct build_session_secret {
 
 struct build_session_request {
     VEC_OF(struct build_session_secret *) secrets;
-    struct strv ssh; /* ids of agents that will be forwarded */
 };
 
 /*
