@@ -323,7 +323,10 @@ static int fill(struct container *c, const struct ctr_volume *v, struct err *err
     if (from < 0)
         return 0; /* the image has no such directory */
     FAIL_POINT("volume.fill.begin", err);
-    r = copy_tree(from, to, err);
+    r = limits_bind(err);
+    if (r >= 0)
+        r = copy_tree(from, to, err);
+    limits_release();
     return r < 0 ? err_wrap(err, r, "fill volume %s", v->name) : 0;
 }
 

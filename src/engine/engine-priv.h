@@ -140,6 +140,7 @@ struct engine {
     int trash_fd; /* what was removed, on its way out */
     int volumes_fd;
     pthread_mutex_t volumes_lock; /* making and removing volumes; after container.op */
+    pthread_mutex_t quota_lock;   /* choosing a project; nothing is taken under it */
     char *data_path;
     struct db *db;
     struct image_store *images;
@@ -339,7 +340,7 @@ int vol_need(struct engine *e, const struct volume_create_request *rq, struct er
 int vol_get(struct engine *e, const char *name, struct arena *a, struct volume_create_request *ret,
             struct err *err) MUST;
 bool vol_is_anonymous(const struct volume_create_request *rec);
-int64_t vol_size(struct engine *e, const char *name); /* walks */
+int64_t vol_size(struct engine *e, const char *name); /* walks, unless the file system counts */
 int vol_load_all(struct engine *e, struct err *err) MUST;
 
 /* vol_options.c */
@@ -351,6 +352,27 @@ bool vol_has_device(const struct volume_create_request *rec);
 /** vol_device_mount() - the mount that the options describe; may ask for a server's address. */
 int vol_device_mount(const struct strmap *options, bool ro, struct arena *a, struct oci_mount *m,
                      struct err *err) MUST;
+
+/* limit_disk.c */
+/** ctr_layer_limit() - what --storage-opt says, checked; @ret: bytes, 0 for no limit. */
+int ctr_layer_limit(const struct host_config *h, uint64_t *ret, struct err *err) MUST;
+/** ctr_limit_layer() - put it in force for the new, empty layer. */
+int ctr_limit_layer(struct container *c, struct err *err) MUST;
+/** ctr_limit_work() - the same for a work directory that was made anew. */
+int ctr_limit_work(struct container *c, struct err *err) MUST;
+/**
+ * limits_bind() - what this thread writes from now on is held to quotas, which ext4 leaves to
+ * processes with CAP_SYS_RESOURCE to exceed; until limits_release()
+ */
+int limits_bind(struct err *err) MUST;
+void limits_release(void);
+/** vol_limit() - put the limit that the volume's options name in force, unless it is. */
+int vol_limit(struct engine *e, const struct volume_create_request *rec, int data_fd,
+              struct err *err) MUST;
+/** vol_limit_again() - at the daemon's start; what fails is logged. */
+void vol_limit_again(struct engine *e, const struct volume_create_request *rec);
+/** vol_counted() - bytes by the file system's own count, without a walk; -1: it counts nothing. */
+int64_t vol_counted(int data_fd);
 
 /* ctr_volumes.c */
 /* A mount that was decided when the container was made: of a volume, of an image, or of what

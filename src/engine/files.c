@@ -415,7 +415,10 @@ int ctr_copy_in(struct engine *e, const char *id, const char *path, const struct
     int r = find_place(c, path_clean(&a, path), true, &a, &place, err);
     place.locked = locked;
     if (r >= 0)
+        r = limits_bind(err);
+    if (r >= 0)
         r = copy_in(c, &place, path, o, read, arg, err);
+    limits_release();
     place_done(c, &place);
     if (r >= 0)
         ctr_event(c, "extract-to-dir", NULL);

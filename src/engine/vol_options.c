@@ -63,12 +63,7 @@ int vol_check_options(const struct volume_create_request *rq, struct err *err)
 
     for (size_t i = 0; r >= 0 && i < rq->driver_opts.n; i++)
         r = check_one(rq, rq->driver_opts.v[i].key, err);
-    if (r >= 0)
-        r = vol_size_limit(rq, &size, err);
-    if (r >= 0 && size)
-        return err_as(err, ERR_NOT_IMPLEMENTED, ENOSYS,
-                      "create %s: quotas of volumes are not built yet", rq->name);
-    return r;
+    return r < 0 ? r : vol_size_limit(rq, &size, err);
 }
 
 bool vol_has_device(const struct volume_create_request *rec)

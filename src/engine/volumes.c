@@ -99,15 +99,28 @@ static void vol_event(struct engine *e, const char *action, const char *name)
 
 /* ---- create ---- */
 
-static int make_dirs(struct engine *e, const char *name, struct err *err)
+static int fill_dir(struct engine *e, const struct volume_create_request *rq, struct err *err)
 {
-    if (mkdirat(e->volumes_fd, name, 0701) < 0 && errno != EEXIST)
-        return err_sys(err, "create volume %s", name);
     auto_close int fd =
-        openat(e->volumes_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        openat(e->volumes_fd, rq->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
     if (fd < 0 || (mkdirat(fd, "_data", 0755) < 0 && errno != EEXIST))
-        return err_sys(err, "create volume %s", name);
-    return 0;
+        return err_sys(err, "create volume %s", rq->name);
+    auto_close int data = openat(fd, "_data", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return data < 0 ? err_sys(err, "open volume %s", rq->name) : vol_limit(e, rq, data, err);
+}
+
+/* What was there before is somebody's data and stays, whatever fails. */
+static int make_dirs(struct engine *e, const struct volume_create_request *rq, struct err *err)
+{
+    bool made = mkdirat(e->volumes_fd, rq->name, 0701) == 0;
+
+    if (!made && errno != EEXIST)
+        return err_sys(err, "create volume %s", rq->name);
+    int r = fill_dir(e, rq, err);
+    if (r < 0 && made)
+        (void)!trash_put(e, e->volumes_fd, rq->name, NULL);
+    return r;
 }
 
 static int insert(struct engine *e, const struct volume_create_request *rq, struct err *err)
@@ -124,7 +137,7 @@ static int insert(struct engine *e, const struct volume_create_request *rq, stru
     if (r < 0)
         return r;
     FAIL_POINT("volume.create.row", err);
-    r = make_dirs(e, rq->name, err);
+    r = make_dirs(e, rq, err);
     if (r < 0)
         (void)!volume_delete(e->db, rq->name, NULL);
     FAIL_POINT("volume.create.dir", err);
@@ -229,10 +242,13 @@ int vol_list(struct engine *e, const struct filters *f, struct arena *a,
 int64_t vol_size(struct engine *e, const char *name)
 {
     auto_arena struct arena a = ARENA_INIT;
-    int fd = openat(e->volumes_fd, arena_printf(&a, "%s/_data", name),
-                    O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    auto_close int fd = openat(e->volumes_fd, arena_printf(&a, "%s/_data", name),
+                               O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 
-    return fd < 0 ? 0 : dir_size(fd);
+    if (fd < 0)
+        return 0;
+    int64_t counted = vol_counted(fd);
+    return counted < 0 ? dir_size(take_fd(&fd)) : counted;
 }
 
 /* ---- remove ---- */
@@ -327,8 +343,12 @@ static int drop_incomplete(struct engine *e, struct err *err)
 
     for (size_t i = 0; i < rows.n && r >= 0; i++) {
         const char *data = arena_printf(&a, "%s/_data", rows.v[i].name);
-        if (faccessat(e->volumes_fd, data, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+        struct volume_create_request rec = {0};
+        if (faccessat(e->volumes_fd, data, F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
+            if (read_record(&rows.v[i], &a, &rec, NULL) >= 0)
+                vol_limit_again(e, &rec);
             continue;
+        }
         log_info("forgetting volume %s: it has no directory", rows.v[i].name);
         r = volume_delete(e->db, rows.v[i].name, err);
     }

@@ -235,6 +235,30 @@ def test_a_disk_as_a_volume(cli, vol, tmp_path):
         subprocess.run(["losetup", "-d", device], check=True)
 
 
+@pytest.mark.parametrize("args,part", [
+    (["--storage-opt", "colour=red"], "unknown option colour"),
+    (["--storage-opt", "size=lots"], "invalid size: 'lots'")])
+def test_bad_limits_of_layers(cli, args, part):
+    r = cli("create", *args, "busybox", "true")
+    assert r.returncode != 0 and part in r.stderr, r
+
+
+def test_limits_that_the_file_system_has_not(cli, daemon, box, vol):
+    """No limit is better than one that is not kept to. tests/vm/test_quota.py has those that are."""
+    options = next(m.split()[3] for m in reversed(open("/proc/self/mounts").read().splitlines())
+                   if (daemon.data_root + "/").startswith(m.split()[1].rstrip("/") + "/"))
+    if "prjquota" in options or "pquota" in options:
+        pytest.skip("the file system has quotas here")
+    before = set(volumes(cli))
+    r = cli("volume", "create", "-o", "size=1m", vol())
+    assert r.returncode == 1 and "supported only over ext4" in r.stderr, r
+    assert set(volumes(cli)) == before
+    r = cli("create", "--name", box(), "--storage-opt", "size=1m", "busybox", "true")
+    assert r.returncode != 0 and "--storage-opt size: supported only over ext4" in r.stderr, r
+    assert cli.ok("ps", "-aq", "-f", "status=created") == ""
+    assert cli.ok("run", "--rm", "--storage-opt", "size=0", "busybox", "echo", "fine") == "fine"
+
+
 @pytest.mark.parametrize("kind,device,o,part", [
     ("nfs", ":/x", "addr=none.invalid,ro", "resolve the address of server none.invalid"),
     ("nfs4", "none.invalid:/x", "ro", "resolve the address of server none.invalid"),
