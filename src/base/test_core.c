@@ -132,6 +132,10 @@ TEST(times_print_and_parse)
     CHECK_INT(time_parse_rfc3339("2023-11-14T23:13:20.5+01:00", 27, &t), 0);
     CHECK_INT(t, 1700000000 * NS_PER_S + NS_PER_S / 2);
     CHECK_INT(time_parse_rfc3339("2023-11-14T23:13:20", 19, &t), -EINVAL);
+    CHECK_INT(time_parse_rfc3339("0001-01-01T00:00:00Z", 20, &t), 0);
+    CHECK_INT(t, 0);
+    CHECK_INT(time_parse_rfc3339("1500-01-01T00:00:00Z", 20, &t), -EINVAL);
+    CHECK_INT(time_parse_rfc3339("9999-01-01T00:00:00Z", 20, &t), -EINVAL);
     CHECK_OK(time_parse_user("1700000000.25", 0, &t, &e));
     CHECK_INT(t, 1700000000 * NS_PER_S + NS_PER_S / 4);
     CHECK_OK(time_parse_user("10m", 3600 * NS_PER_S, &t, &e));

@@ -9,6 +9,8 @@
 
 #include "base/str.h"
 
+#define GO_ZERO_S INT64_C(-62135596800) /* 0001-01-01T00:00:00Z */
+
 static int64_t clock_ns(clockid_t id)
 {
     struct timespec ts;
@@ -153,6 +155,20 @@ static bool take_zone(struct cursor *c, int64_t *ret_s)
     return true;
 }
 
+/* The year 1 is Go's time of nothing, and ours is 0. Other years must be within what fits: 1678 to
+ * 2262. */
+static int to_ns(int64_t s, int64_t ns, int64_t *ret)
+{
+    int64_t t = 0;
+
+    if (s == GO_ZERO_S)
+        t = 0;
+    else if (__builtin_mul_overflow(s, NS_PER_S, &t) || __builtin_add_overflow(t, ns, &t))
+        return -EINVAL;
+    *ret = t;
+    return 0;
+}
+
 /* @cut allows the forms that users type: no zone, no seconds, no minutes, no time at all. */
 static int parse_date(const char *s, size_t n, bool cut, int64_t *ret)
 {
@@ -180,8 +196,7 @@ static int parse_date(const char *s, size_t n, bool cut, int64_t *ret)
     bool zoned = c.p < c.end && take_zone(&c, &zone);
     if (c.p != c.end || (!cut && (!sec || !zoned)))
         return -EINVAL;
-    *ret = ((int64_t)timegm(&tm) - zone) * NS_PER_S + ns;
-    return 0;
+    return to_ns((int64_t)timegm(&tm) - zone, ns, ret);
 }
 
 int time_parse_rfc3339(const char *s, size_t n, int64_t *ret)

@@ -9,27 +9,8 @@
 #include "archive/tar.h"
 #include "archive/unpack.h"
 #include "base/auto.h"
-#include "base/str.h"
 #include "kern/rootfs.h"
 #include "kern/sandbox.h"
-
-bool add_is_remote(const char *source)
-{
-    static const char *const starts[] = {"http://", "https://", "git://", "ssh://", "git@"};
-
-    for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++)
-        if (str_starts(source, starts[i]))
-            return true;
-    return false;
-}
-
-int add_remote_not_built(const char *source, struct err *err)
-{
-    return err_as(err, ERR_NOT_IMPLEMENTED, ENOSYS, "ADD %s: remote sources are not built yet",
-                  source);
-}
-
-/* ---- archives ---- */
 
 /* The first block decides: a tar has a checksum in it. */
 static bool is_tar(struct source *s, struct source **ret)

@@ -1,14 +1,30 @@
-/* What ADD can do and COPY cannot: archives of the context are unpacked. */
+/* What ADD can do and COPY cannot: sources on the net, and archives that are unpacked. */
 #pragma once
 
-#include "base/err.h"
+#include "build/fetch.h"
+#include "build/tree.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
-/** add_is_remote() - an URL, or a Git repository. */
-bool add_is_remote(const char *source);
-int add_remote_not_built(const char *source, struct err *err) MUST;
+struct stage;
+
+/* A source on the net. */
+struct add_remote {
+    const char *source;   /* variables replaced */
+    const char *checksum; /* --checksum: "sha256:<hex>", or how a commit begins; NULL */
+    bool keep_git_dir;
+};
+/** add_is_pinned() - does what is written name the content itself, so that there is no need to
+ * fetch it to know what it is? */
+bool add_is_pinned(const struct add_remote *r, struct arena *a);
+/**
+ * add_fetch() - get it
+ * @ret: freed by fetched_done(), also after an error
+ * @ret_item: what is to be copied of it
+ */
+int add_fetch(struct stage *st, const struct add_remote *r, struct fetched *ret,
+              struct tree_item *ret_item, struct err *err) MUST;
 
 struct add_archive {
     int from_fd, to_fd;      /* roots */

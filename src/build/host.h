@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct dist_config;
 struct layer_stage;
 struct transfer_event;
 
@@ -38,8 +39,9 @@ typedef int (*build_progress)(void *arg, const struct transfer_event *e, struct 
 
 /* @ctx of all of them: that of the request (build_request.host_ctx). */
 struct build_host {
-    const char *data_path; /* the data root, absolute */
-    const char *run_path;  /* a directory that lives in memory: for secrets */
+    const char *data_path;         /* the data root, absolute */
+    const struct dist_config *web; /* how sources on the net are reached */
+    const char *run_path;          /* a directory that lives in memory: for secrets */
 
     /**
      * run() - run a command upon layers

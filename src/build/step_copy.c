@@ -1,49 +1,12 @@
 /*
  * COPY and ADD: sources are found and their digests taken first, since these decide whether there
- * is anything to do. Where a source goes follows from the destination's form and from what is
- * there.
+ * is anything to do.
  */
-#include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
+#include "build/step_copy-priv.h"
+
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "archive/beneath.h"
-#include "base/auto.h"
-#include "base/io.h"
-#include "build/add.h"
 #include "build/key.h"
-#include "build/owner.h"
-#include "build/solve-priv.h"
-#include "build/tree.h"
-#include "image/adopt.h"
-#include "kern/rootfs.h"
-
-struct copying {
-    struct stage *st;
-    const struct planned *p;
-    const struct ins_copy *in;
-    bool add;
-
-    struct origin from;
-    struct strv from_layers; /* of a stage or image */
-    struct strv sources;     /* as written, variables replaced */
-    int from_fd;             /* root of the sources; -1 when there is none to open */
-    char *dest;              /* absolute; a "/" at its end says that it is a directory */
-    char *chown, *chmod;
-    struct tree_filter filter;
-    struct tree_items items;
-    VEC_OF(struct df_heredoc *) files; /* heredocs, their variables replaced */
-    int64_t uid, gid;
-};
-
-/* From a stage or an image, not from the context. */
-static bool is_layers(const struct copying *c)
-{
-    return c->from.stage || c->from.image;
-}
 
 /* ---- words ---- */
 
@@ -123,20 +86,61 @@ static int open_from(struct copying *c, struct err *err)
     return c->from_fd < 0 ? c->from_fd : 0;
 }
 
+static struct add_remote remote_of(const struct copying *c, const char *source)
+{
+    return (struct add_remote){source, c->checksum, c->in->keep_git_dir};
+}
+
+static bool is_remote(const struct copying *c, const char *source)
+{
+    return c->add && fetch_is_remote(source);
+}
+
+static int find_remote(struct copying *c, const char *source, struct err *err)
+{
+    const struct add_remote r = remote_of(c, source);
+    struct found *f = &arena_push(&c->st->a, c->found);
+    struct tree_item item;
+
+    *f = (struct found){.fd = -1, .remote = true, .filter = {.exclude = c->filter.exclude}};
+    int rc = add_fetch(c->st, &r, &f->got, &item, err);
+    if (rc < 0)
+        return rc;
+    f->fd = f->got.fd;
+    arena_push(&c->st->a, f->items) = item;
+    return 0;
+}
+
+static int find_local(struct copying *c, const char *source, struct err *err)
+{
+    int r = c->from_fd < 0 ? open_from(c, err) : 0;
+
+    if (r < 0)
+        return r;
+    if (c->checksum)
+        return err_invalid(err, "checksum can't be specified for non-HTTP(S) sources");
+    struct found *f = &arena_push(&c->st->a, c->found);
+    *f = (struct found){.fd = c->from_fd, .filter = c->filter};
+    return tree_find(f->fd, source, f->filter.ignored, &c->st->a, &f->items, err);
+}
+
+static size_t count_items(const struct copying *c)
+{
+    size_t n = c->files.n;
+
+    for (size_t i = 0; i < c->found.n; i++)
+        n += c->found.v[i].items.n;
+    return n;
+}
+
 static int find_sources(struct copying *c, struct err *err)
 {
     int r = 0;
 
-    for (size_t i = 0; r >= 0 && i < c->sources.n; i++) {
-        if (c->add && add_is_remote(c->sources.v[i]))
-            return add_remote_not_built(c->sources.v[i], err);
-        if (c->from_fd < 0)
-            r = open_from(c, err);
-        if (r >= 0)
-            r = tree_find(c->from_fd, c->sources.v[i], c->filter.ignored, &c->st->a, &c->items,
-                          err);
-    }
-    if (r >= 0 && c->items.n + c->files.n > 1 && !str_ends(c->dest, "/"))
+    for (size_t i = 0; r >= 0 && i < c->sources.n; i++)
+        r = is_remote(c, c->sources.v[i]) ? find_remote(c, c->sources.v[i], err)
+                                          : find_local(c, c->sources.v[i], err);
+    if (r >= 0 && count_items(c) > 1 && !str_ends(c->dest, "/"))
         return err_invalid(err,
                            "When using %s with more than one source file, the destination must be "
                            "a directory and end with a /",
@@ -154,6 +158,8 @@ static int prepare(struct copying *c, struct err *err)
         r = expand(c, c->in->chown, &c->chown, err);
     if (r >= 0)
         r = expand(c, c->in->chmod, &c->chmod, err);
+    if (r >= 0)
+        r = expand(c, c->in->checksum, &c->checksum, err);
     if (r >= 0 && c->chmod)
         r = chmod_check(c->chmod, err);
     if (r >= 0)
@@ -180,165 +186,45 @@ static void key_words(const struct copying *c, struct key *k)
     }
 }
 
-/* By content: what is the same as before need not be copied again, wherever it comes from. */
-static int key_content(const struct copying *c, struct key *k, struct err *err)
+static int key_items(const struct copying *c, const struct found *f, struct key *k, struct err *err)
 {
-    bool kept = !is_layers(c) && c->st->b->rq->keeps_context;
+    bool kept = !is_layers(c) && !f->remote && c->st->b->rq->keeps_context;
 
-    for (size_t i = 0; i < c->items.n; i++) {
+    for (size_t i = 0; i < f->items.n; i++) {
         char digest[DIGEST_LEN + 1];
-        int r = tree_digest(c->from_fd, &c->items.v[i], &c->filter, kept, digest, err);
+        int r = tree_digest(f->fd, &f->items.v[i], &f->filter, kept, digest, err);
         if (r < 0)
             return r;
-        key_text(k, "name", c->items.v[i].dir && !c->in->parents ? NULL : c->items.v[i].name);
+        key_text(k, "name", f->items.v[i].dir && !c->in->parents ? NULL : f->items.v[i].name);
         key_text(k, "content", digest);
     }
     return 0;
 }
 
-/* ---- copy ---- */
-
-static const char *base_of(const char *path)
+/* A commit says it all, but what Git notes beside it is never twice the same. */
+static void key_remote(const struct found *f, struct key *k)
 {
-    const char *slash = strrchr(path, '/');
-
-    return slash ? slash + 1 : path;
+    key_text(k, "id", f->got.id);
+    key_text(k, "path", f->got.path);
+    key_number(k, "time", f->got.mtime_s);
+    key_number(k, "how", f->got.how);
 }
 
-static bool is_dir(int root, const char *path)
+/* By content: what is the same as before need not be copied again, wherever it comes from. */
+static int key_content(const struct copying *c, struct key *k, struct err *err)
 {
-    auto_close int fd = rootfs_open(root, path, O_PATH | O_DIRECTORY, NULL);
+    int r = 0;
 
-    return fd >= 0;
-}
-
-/* Where an item goes; its own name counts for a file in a directory. */
-static char *place_of(const struct copying *c, int root, const struct tree_item *item,
-                      struct arena *a)
-{
-    if (c->in->parents)
-        return arena_printf(a, "%s/%s", c->dest, item->name);
-    if (item->dir)
-        return c->dest;
-    if (str_ends(c->dest, "/") || is_dir(root, c->dest))
-        return arena_printf(a, "%s/%s", c->dest, base_of(item->name));
-    return c->dest;
-}
-
-static int copy_item(const struct copying *c, int root, const struct tree_item *item,
-                     struct arena *a, struct err *err)
-{
-    const struct tree_copy how = {.from_fd = c->from_fd,
-                                  .to_fd = root,
-                                  .filter = &c->filter,
-                                  .uid = c->uid,
-                                  .gid = c->gid,
-                                  .chmod = c->chmod,
-                                  .may_link = !is_layers(c) && !c->st->b->rq->keeps_context};
-
-    if (c->add && !item->dir && c->in->unpack != 0) {
-        const struct add_archive ar = {.from_fd = c->from_fd,
-                                       .to_fd = root,
-                                       .path = item->path,
-                                       .dest = c->dest,
-                                       .uid = c->chown ? c->uid : -1,
-                                       .gid = c->chown ? c->gid : -1};
-        int r = add_unpack(&ar, err);
-        if (r != 0)
-            return r < 0 ? r : 0;
+    for (size_t i = 0; r >= 0 && i < c->found.n; i++) {
+        if (c->found.v[i].remote)
+            key_remote(&c->found.v[i], k);
+        else
+            r = key_items(c, &c->found.v[i], k, err);
     }
-    return tree_copy_item(&how, item, place_of(c, root, item, a), err);
-}
-
-static int write_file(const struct copying *c, int root, const struct df_heredoc *h,
-                      struct arena *a, struct err *err)
-{
-    bool dir = str_ends(c->dest, "/") || is_dir(root, c->dest);
-    char *path = dir ? arena_printf(a, "%s/%s", c->dest, h->name) : c->dest;
-    const char *name = NULL;
-    auto_close int at = rootfs_parent(root, path, &name, err);
-
-    if (at < 0)
-        return at;
-    (void)unlinkat(at, name, 0);
-    auto_close int fd = openat(at, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-    int r = fd < 0 ? -errno : write_full(fd, h->body, strlen(h->body));
-    if (r < 0)
-        return err_no(err, r, "write %s", path);
-    if (fchown(fd, (uid_t)(c->uid < 0 ? 0 : c->uid), (gid_t)(c->gid < 0 ? 0 : c->gid)) < 0 ||
-        fchmod(fd, c->chmod ? chmod_apply(c->chmod, 0644, false) : 0644) < 0)
-        return err_sys(err, "set the owner of %s", path);
-    return 0;
-}
-
-/* Of a context, everything belongs to root; a stage's files keep their owner. */
-static int find_owner(struct copying *c, struct err *err)
-{
-    c->uid = c->gid = is_layers(c) ? -1 : 0;
-    if (!c->chown)
-        return 0;
-    auto_close int files = stage_tree(c->st->b, &c->st->layers, NULL, err);
-    return files < 0 ? files : owner_find(files, c->chown, &c->uid, &c->gid, err);
-}
-
-/* Opens the tree that is written to: that of all layers, so that links and directories of the image
- * count, or the new layer alone. */
-static int open_root(const struct copying *c, struct layer_stage *into, struct err *err)
-{
-    static const struct strv nothing = {0};
-
-    return stage_tree(c->st->b, c->in->link ? &nothing : &c->st->layers, into, err);
-}
-
-/* Is the destination a directory, whatever is there? */
-static bool dest_is_dir(const struct copying *c)
-{
-    return str_ends(c->dest, "/") || (c->items.n == 1 && c->items.v[0].dir && !c->in->parents);
-}
-
-/*
- * A destination that is not there yet is made through the tree of all layers; then nothing below it
- * can be in the way, and it is filled in the new layer itself: without the overlay between, the
- * kernel can copy or link.
- */
-static int enter_new_dir(struct copying *c, struct layer_stage *into, int *root, struct err *err)
-{
-    char base[PATH_MAX], real[PATH_MAX];
-    auto_close int there = rootfs_open(*root, c->dest, O_PATH | O_NOFOLLOW, NULL);
-
-    if (there >= 0 || c->in->link || !dest_is_dir(c))
-        return 0;
-    auto_close int dir = rootfs_mkdir_p(*root, c->dest, 0755, err);
-    int r = dir < 0 ? dir : fd_path(*root, base, err);
-    if (r >= 0)
-        r = fd_path(dir, real, err);
-    if (r < 0)
-        return r;
-    const char *below = strcmp(base, "/") == 0 ? real : str_starts(real, base);
-    close_fd(&dir);
-    close_fd(root); /* the last one: the overlay is gone */
-    *root = open_beneath(layer_stage_diff(into), below ? below + 1 : "", O_RDONLY | O_DIRECTORY);
-    c->dest = arena_strdup(&c->st->a, "/");
-    return *root < 0 ? err_sys(err, "open a layer's directory") : 0;
-}
-
-static int copy(void *ctx, struct layer_stage *into, struct adopt_options *o, struct arena *a,
-                struct err *err)
-{
-    struct copying *c = ctx;
-    int r = find_owner(c, err);
-
-    (void)o;
-    if (r < 0)
-        return r;
-    auto_close int root = open_root(c, into, err);
-    r = root < 0 ? root : enter_new_dir(c, into, &root, err);
-    for (size_t i = 0; r >= 0 && i < c->items.n; i++)
-        r = copy_item(c, root, &c->items.v[i], a, err);
-    for (size_t i = 0; r >= 0 && i < c->files.n; i++)
-        r = write_file(c, root, c->files.v[i], a, err);
     return r;
 }
+
+/* ---- the step ---- */
 
 static struct key *new_key(const struct copying *c, const char *what)
 {
@@ -362,11 +248,23 @@ static int copy_by_content(struct copying *c, bool *ret_empty, struct err *err)
         key_end(k, unused);
         return r;
     }
-    return step_make(c->st, c->p->step, k, copy, c, ret_empty, err);
+    return step_make(c->st, c->p->step, k, copy_write, c, ret_empty, err);
 }
 
-/* From layers, which never change: known by them and the words, without looking at a file. */
-static int copy_from_layers(struct copying *c, bool *ret_empty, struct err *err)
+/* What never changes is known by its name and the words, without looking at a file. */
+static bool is_named(const struct copying *c)
+{
+    if (is_layers(c))
+        return true;
+    for (size_t i = 0; i < c->sources.n; i++) {
+        const struct add_remote r = remote_of(c, c->sources.v[i]);
+        if (!is_remote(c, r.source) || !add_is_pinned(&r, &c->st->a))
+            return false;
+    }
+    return c->sources.n > 0;
+}
+
+static int copy_by_name(struct copying *c, bool *ret_empty, struct err *err)
 {
     struct key *k = new_key(c, "copy --from");
     char quick[DIGEST_LEN + 1];
@@ -374,6 +272,10 @@ static int copy_from_layers(struct copying *c, bool *ret_empty, struct err *err)
     key_list(k, "from", &c->from_layers);
     for (size_t i = 0; i < c->in->sources.n; i++)
         key_text(k, "source", c->sources.v[i]);
+    if (!is_layers(c)) {
+        key_text(k, "checksum", c->checksum);
+        key_number(k, "keep git dir", c->in->keep_git_dir);
+    }
     key_end(k, quick);
     int r = step_known(c->st, c->p->step, quick, ret_empty, err);
     if (r != 0)
@@ -384,12 +286,13 @@ static int copy_from_layers(struct copying *c, bool *ret_empty, struct err *err)
 
 static int copy_all(struct copying *c, struct err *err)
 {
-    bool layers = c->from.stage || c->from.image, empty = true;
-    int r =
-        layers ? origin_layers(c->st, &c->from, NULL, c->p->step, &c->from_layers, NULL, err) : 0;
+    bool empty = true;
+    int r = is_layers(c)
+                ? origin_layers(c->st, &c->from, NULL, c->p->step, &c->from_layers, NULL, err)
+                : 0;
 
     if (r >= 0)
-        r = layers ? copy_from_layers(c, &empty, err) : copy_by_content(c, &empty, err);
+        r = is_named(c) ? copy_by_name(c, &empty, err) : copy_by_content(c, &empty, err);
     if (r >= 0)
         stage_history(c->st, c->p->ins->text, empty);
     return r;
@@ -405,6 +308,8 @@ int step_copy(struct stage *st, const struct planned *p, struct err *err)
         r = prepare(&c, err);
     if (r >= 0)
         r = copy_all(&c, err);
+    for (size_t i = 0; i < c.found.n; i++)
+        fetched_done(&c.found.v[i].got);
     close_fd(&c.from_fd);
     return r;
 }

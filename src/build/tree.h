@@ -36,6 +36,10 @@ struct tree_items {
 int tree_find(int root_fd, const char *pattern, const struct ignore *ignored, struct arena *a,
               struct tree_items *ret, struct err *err) MUST;
 
+/** tree_resolve() - where a path really leads to: links are followed, inside the root. Return: 0;
+ * -ENOENT. */
+int tree_resolve(int root_fd, const char *path, struct arena *a, struct tree_item *ret) MUST;
+
 struct tree_filter {
     const struct ignore *ignored; /* by path from the root, or NULL */
     const struct ignore *exclude; /* by path below the item: --exclude, or NULL */

@@ -54,8 +54,7 @@ static int not_found(const char *pattern, struct err *err)
     return err_as(err, ERR_INVALID, ENOENT, "\"/%s\": not found", pattern);
 }
 
-/* Where a path really leads to: links are followed, inside the root. Return: 0; -ENOENT. */
-static int resolve(int root_fd, const char *path, struct arena *a, struct tree_item *ret)
+int tree_resolve(int root_fd, const char *path, struct arena *a, struct tree_item *ret)
 {
     char root[PATH_MAX], real[PATH_MAX];
     struct stat st;
@@ -106,7 +105,7 @@ static int search_one(struct search *s, const char *path, size_t depth, struct e
         return err_invalid(err, "syntax error in pattern: %s", s->pattern);
     if (fd < 0 || fstat(fd, &st) < 0)
         return 0;
-    if (match && resolve(s->root_fd, path, s->a, &item) >= 0) {
+    if (match && tree_resolve(s->root_fd, path, s->a, &item) >= 0) {
         if (!is_ignored(s->ignored, &item))
             arena_push(s->a, *s->out) = item;
         return 0;
@@ -154,7 +153,7 @@ static int find(int root_fd, const char *path, const struct ignore *ignored, str
     struct tree_item item;
 
     if (!strpbrk(path, "*?[\\")) {
-        if (resolve(root_fd, path, a, &item) < 0 || is_ignored(ignored, &item))
+        if (tree_resolve(root_fd, path, a, &item) < 0 || is_ignored(ignored, &item))
             return not_found(path, err);
         arena_push(a, *ret) = item;
         return 0;

@@ -172,7 +172,6 @@ static int set_field(struct mount_parse *p, const char *key, const char *val)
 {
     struct mount_spec *m = p->m;
     struct arena *a = p->a;
-    bool image = str_eq(m->type, "image");
 
     if (is(key, "type", NULL))
         m->type = arena_strdup(a, val);
@@ -194,7 +193,7 @@ static int set_field(struct mount_parse *p, const char *key, const char *val)
         driver_of(p)->name = arena_strdup(a, val);
     else if (is(key, "volume-opt", NULL))
         set_pair(a, &driver_of(p)->options, val);
-    else if (is(key, "image-subpath", NULL) && image) {
+    else if (is(key, "image-subpath", NULL)) {
         m->image_options = arena_new(a, struct image_options);
         m->image_options->subpath = arena_strdup(a, val);
     } else if (is(key, "tmpfs-size", NULL))
@@ -213,6 +212,8 @@ static int check_kind(const struct mount_spec *m, struct err *err)
         return err_invalid(err, "target is required");
     if (m->volume_options && !str_eq(m->type, "volume"))
         return err_invalid(err, "cannot mix 'volume-*' options with mount type '%s'", m->type);
+    if (m->image_options && !str_eq(m->type, "image"))
+        return err_invalid(err, "cannot mix 'image-*' options with mount type '%s'", m->type);
     if (m->bind_options && !str_eq(m->type, "bind"))
         return err_invalid(err, "cannot mix 'bind-*' options with mount type '%s'", m->type);
     if (m->tmpfs_options && !str_eq(m->type, "tmpfs"))

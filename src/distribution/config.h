@@ -18,6 +18,7 @@
 struct dist_config {
     struct strv mirrors;    /* "URL" (of docker.io) or "REGISTRY=URL", in the order to try */
     struct strv insecure;   /* "host", "host:port", "10.0.0.0/8" */
+    bool verify_all;        /* there are no insecure ones: for hosts that are no registries */
     struct strv certs_dirs; /* directories with HOST[:PORT]/{*.crt,*.cert,*.key} */
     const char *http_proxy, *https_proxy, *no_proxy; /* as in the environment; NULL: none */
     const char *user_agent;

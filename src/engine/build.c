@@ -33,6 +33,7 @@
 int engine_builder_open(struct engine *e, struct err *err)
 {
     e->build_host = (struct build_host){.data_path = e->data_path,
+                                        .web = &e->registries->web,
                                         .run_path = e->build_run_path,
                                         .run = build_run_step,
                                         .image = build_base_image};

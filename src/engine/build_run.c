@@ -53,10 +53,11 @@ static int add_lowers(struct engine *e, const struct strv *layers, struct arena 
         strv_push(a, ret, arena_printf(a, "%s/%s", e->data_path, layer_path(layers->v[i], a)));
     if (ret->n)
         return 0;
-    if (mkdirat(e->data_fd, "empty", 0755) < 0 && errno != EEXIST)
-        return err_sys(err, "make an empty directory");
-    strv_push(a, ret, arena_printf(a, "%s/empty", e->data_path));
-    return 0;
+    char *empty;
+    int r = engine_empty_dir(e, a, &empty, err);
+    if (r >= 0)
+        strv_push(a, ret, empty);
+    return r;
 }
 
 static int make(struct engine *e, const struct build_run *run, struct container **ret,

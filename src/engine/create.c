@@ -293,6 +293,7 @@ static int check_host(struct host_config *h, struct err *err)
     auto_arena struct arena tmp = ARENA_INIT;
     struct cgroup_limits limits = {0};
     struct strv caps;
+    uint64_t layer;
 
     if (h->res.device_requests.n > 0)
         return err_as(err, ERR_NOT_IMPLEMENTED, ENOSYS,
@@ -310,6 +311,8 @@ static int check_host(struct host_config *h, struct err *err)
         r = ctr_check_binds(h, err);
     if (r >= 0)
         r = ctr_limits(h, &tmp, &limits, err);
+    if (r >= 0)
+        r = ctr_layer_limit(h, &layer, err);
     if (r >= 0)
         r = ctr_caps(h, &tmp, &caps, err);
     return r;
@@ -372,7 +375,7 @@ static int make_dirs(struct engine *e, struct container *c, struct err *err)
     FAIL_POINT("container.create.dir", err);
     if (mkdirat(c->data_fd, "diff", 0755) < 0 || mkdirat(c->data_fd, "work", 0711) < 0)
         return err_sys(err, "create container layer");
-    return 0;
+    return ctr_limit_layer(c, err);
 }
 
 /* Clients take "not found" for the image's absence, and pull it. */

@@ -32,6 +32,8 @@
 static const struct field volume_fields[] = {
     FIELD(struct ctr_volume, "name", F_STR, name, .flags = F_OMIT),
     FIELD(struct ctr_volume, "source", F_STR, source, .flags = F_OMIT),
+    FIELD(struct ctr_volume, "image", F_STR, image, .flags = F_OMIT),
+    FIELD(struct ctr_volume, "image_name", F_STR, image_name, .flags = F_OMIT),
     FIELD(struct ctr_volume, "subpath", F_STR, subpath, .flags = F_OMIT),
     FIELD(struct ctr_volume, "target", F_STR, target, .flags = F_REQUIRED),
     FIELD(struct ctr_volume, "mode", F_STR, mode, .flags = F_OMIT),
@@ -105,6 +107,8 @@ static void add(struct plan *p, const struct ctr_volume *v)
 
     *copy = (struct ctr_volume){.name = arena_strdup(a, str_or(v->name, "")),
                                 .source = arena_strdup(a, str_or(v->source, "")),
+                                .image = arena_strdup(a, str_or(v->image, "")),
+                                .image_name = arena_strdup(a, str_or(v->image_name, "")),
                                 .subpath = arena_strdup(a, str_or(v->subpath, "")),
                                 .target = arena_strdup(a, v->target),
                                 .mode = arena_strdup(a, str_or(v->mode, "")),
@@ -118,27 +122,51 @@ static void add(struct plan *p, const struct ctr_volume *v)
     arena_push(a, p->c->volumes) = copy;
 }
 
-static void plan_named(struct plan *p)
+static int plan_named(struct plan *p, struct err *err)
 {
     for (size_t i = 0; i < p->binds.n; i++) {
         const struct bind *b = &p->binds.v[i];
-        if (b->volume)
-            add(p, &(struct ctr_volume){.name = b->source,
-                                        .anonymous = str_empty(b->source),
-                                        .subpath = b->subpath,
-                                        .target = b->target,
-                                        .mode = b->mode,
-                                        .ro = b->ro,
-                                        .no_copy = b->no_copy});
+        struct ctr_volume v = {.name = b->source,
+                               .anonymous = str_empty(b->source),
+                               .subpath = b->subpath,
+                               .target = b->target,
+                               .mode = b->mode,
+                               .ro = b->ro,
+                               .no_copy = b->no_copy};
+        int r = b->kind == BIND_IMAGE ? ctr_image_resolve(p->c, b, &v, err) : 0;
+        if (r < 0)
+            return r;
+        if (b->kind != BIND_PATH)
+            add(p, &v);
     }
+    return 0;
 }
 
-static char *subpath_at(const struct container *c, const char *target)
+static const struct ctr_volume *volume_at(const struct container *c, const char *target)
 {
     for (size_t i = 0; i < c->volumes.n; i++)
         if (strcmp(c->volumes.v[i]->target, target) == 0)
-            return c->volumes.v[i]->subpath;
+            return c->volumes.v[i];
     return NULL;
+}
+
+/* A mount of @from, as another container gets it. */
+static void take_over(struct plan *p, const struct container *from, const struct mount_point *m,
+                      bool ro)
+{
+    const struct ctr_volume *had = volume_at(from, m->destination);
+    struct ctr_volume v = {0};
+
+    if (had)
+        v = *had;
+    else
+        v.source = m->source;
+    v.mode = m->mode;
+    v.target = m->destination;
+    v.ro = !m->rw || ro;
+    v.no_copy = true;
+    v.anonymous = false; /* it has its name by now */
+    add(p, &v);
 }
 
 /* "container[:ro|rw]" */
@@ -157,15 +185,8 @@ static int plan_from(struct plan *p, const char *text, struct err *err)
     ctr_mount_points(from, &a, &shown);
     for (size_t i = 0; i < shown.mounts.n; i++) {
         const struct mount_point *m = shown.mounts.v[i];
-        if (is_taken(p, m->destination))
-            continue;
-        add(p, &(struct ctr_volume){.name = m->name,
-                                    .source = str_empty(m->name) ? m->source : NULL,
-                                    .subpath = subpath_at(from, m->destination),
-                                    .target = m->destination,
-                                    .mode = m->mode,
-                                    .ro = !m->rw || strcmp(mode, "ro") == 0,
-                                    .no_copy = true});
+        if (!is_taken(p, m->destination))
+            take_over(p, from, m, strcmp(mode, "ro") == 0);
     }
     return 0;
 }
@@ -199,7 +220,7 @@ int ctr_volumes_plan(struct container *c, struct err *err)
     int r = binds_collect(c->host, &a, &p.binds, err);
 
     if (r >= 0)
-        plan_named(&p);
+        r = plan_named(&p, err);
     for (size_t i = 0; r >= 0 && i < c->host->volumes_from.n; i++)
         r = plan_from(&p, c->host->volumes_from.v[i], err);
     return r < 0 ? r : plan_anonymous(&p, err);
@@ -257,19 +278,37 @@ static int copy_tree(int from, int to, struct err *err)
     return r;
 }
 
-/* As Docker: only what is empty is filled, and a volume of a file system of its own is not. */
-static int fill(struct container *c, const struct ctr_volume *v, struct err *err)
+/* The volume's directory; a file system of its own is mounted nowhere that we could fill it. */
+static int open_data(struct container *c, const struct ctr_volume *v, int *ret, struct err *err)
 {
     auto_arena struct arena a = ARENA_INIT;
     struct volume_create_request rec = {0};
-    auto_close int lower = -1;
+    struct oci_mount m = {.source = vol_path(c->e, v->name, &a)};
     int r = vol_get(c->e, v->name, &a, &rec, err);
 
-    if (r < 0 || v->no_copy || !str_empty(v->subpath) || rec.driver_opts.n || c->lowers.n == 0)
+    if (r >= 0 && vol_has_device(&rec)) {
+        r = vol_device_mount(&rec.driver_opts, false, &a, &m, err);
+        if (r >= 0 && !str_eq(m.type, "bind"))
+            return 0;
+    }
+    if (r < 0)
+        return r;
+    *ret = open(m.source, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return *ret < 0 ? err_sys(err, "open volume %s", v->name) : 1;
+}
+
+/* Only what is empty is filled. */
+static int fill(struct container *c, const struct ctr_volume *v, struct err *err)
+{
+    auto_close int lower = -1, to = -1;
+
+    if (v->no_copy || !str_empty(v->subpath) || c->lowers.n == 0)
+        return 0;
+    int r = open_data(c, v, &to, err);
+    if (r <= 0)
         return r;
     auto_close int turn = openat(c->e->volumes_fd, v->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    auto_close int to = open(vol_path(c->e, v->name, &a), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (turn < 0 || to < 0)
+    if (turn < 0)
         return err_sys(err, "open volume %s", v->name);
     /* Of two containers that come at once, one fills and the other finds it full. Containers see
      * only what is below this directory, and cannot hold its lock. */
@@ -284,7 +323,10 @@ static int fill(struct container *c, const struct ctr_volume *v, struct err *err
     if (from < 0)
         return 0; /* the image has no such directory */
     FAIL_POINT("volume.fill.begin", err);
-    r = copy_tree(from, to, err);
+    r = limits_bind(err);
+    if (r >= 0)
+        r = copy_tree(from, to, err);
+    limits_release();
     return r < 0 ? err_wrap(err, r, "fill volume %s", v->name) : 0;
 }
 
@@ -294,10 +336,14 @@ int ctr_volumes_make(struct container *c, bool first, struct err *err)
         auto_arena struct arena a = ARENA_INIT;
         const struct ctr_volume *v = c->volumes.v[i];
         struct volume_create_request rq = {0};
+        struct strv layers;
+        int r = str_empty(v->image) ? 0 : ctr_image_layers(c, v, &a, &layers, err);
+        if (r < 0)
+            return r; /* the image went before the container was in the table to keep it */
         if (str_empty(v->name))
             continue;
         fill_request(c, v, &a, &rq);
-        int r = vol_need(c->e, &rq, err);
+        r = vol_need(c->e, &rq, err);
         if (r >= 0 && first)
             r = fill(c, v, err);
         if (r < 0)

@@ -140,6 +140,7 @@ struct engine {
     int trash_fd; /* what was removed, on its way out */
     int volumes_fd;
     pthread_mutex_t volumes_lock; /* making and removing volumes; after container.op */
+    pthread_mutex_t quota_lock;   /* choosing a project; nothing is taken under it */
     char *data_path;
     struct db *db;
     struct image_store *images;
@@ -243,6 +244,7 @@ int ctr_security_flag(const struct host_config *host, const char *name, bool oth
 /** ctr_make_bind_sources() - as Docker: a start makes directories that "-v" names and that are not
  * there. */
 int ctr_make_bind_sources(const struct container *c, struct err *err) MUST;
+#define SHM_OF_OTHER "shm" /* type of the mount of another container's /dev/shm */
 int ctr_mounts(struct container *c, struct arena *a, struct oci_spec *spec, struct err *err) MUST;
 void ctr_mount_points(struct container *c, struct arena *a, struct container_inspect *ret);
 int ctr_check_binds(const struct host_config *host, struct err *err) MUST;
@@ -338,16 +340,49 @@ int vol_need(struct engine *e, const struct volume_create_request *rq, struct er
 int vol_get(struct engine *e, const char *name, struct arena *a, struct volume_create_request *ret,
             struct err *err) MUST;
 bool vol_is_anonymous(const struct volume_create_request *rec);
-int64_t vol_size(struct engine *e, const char *name); /* walks */
+int64_t vol_size(struct engine *e, const char *name); /* walks, unless the file system counts */
 int vol_load_all(struct engine *e, struct err *err) MUST;
 
+/* vol_options.c */
+int vol_check_options(const struct volume_create_request *rq, struct err *err) MUST;
+/** vol_size_limit() - @ret: what "size" says, in bytes; 0 for no limit. */
+int vol_size_limit(const struct volume_create_request *rq, uint64_t *ret, struct err *err) MUST;
+/** vol_has_device() - is it a file system of its own, or another directory of the host? */
+bool vol_has_device(const struct volume_create_request *rec);
+/** vol_device_mount() - the mount that the options describe; may ask for a server's address. */
+int vol_device_mount(const struct strmap *options, bool ro, struct arena *a, struct oci_mount *m,
+                     struct err *err) MUST;
+
+/* limit_disk.c */
+/** ctr_layer_limit() - what --storage-opt says, checked; @ret: bytes, 0 for no limit. */
+int ctr_layer_limit(const struct host_config *h, uint64_t *ret, struct err *err) MUST;
+/** ctr_limit_layer() - put it in force for the new, empty layer. */
+int ctr_limit_layer(struct container *c, struct err *err) MUST;
+/** ctr_limit_work() - the same for a work directory that was made anew. */
+int ctr_limit_work(struct container *c, struct err *err) MUST;
+/**
+ * limits_bind() - what this thread writes from now on is held to quotas, which ext4 leaves to
+ * processes with CAP_SYS_RESOURCE to exceed; until limits_release()
+ */
+int limits_bind(struct err *err) MUST;
+void limits_release(void);
+/** vol_limit() - put the limit that the volume's options name in force, unless it is. */
+int vol_limit(struct engine *e, const struct volume_create_request *rec, int data_fd,
+              struct err *err) MUST;
+/** vol_limit_again() - at the daemon's start; what fails is logged. */
+void vol_limit_again(struct engine *e, const struct volume_create_request *rec);
+/** vol_counted() - bytes by the file system's own count, without a walk; -1: it counts nothing. */
+int64_t vol_counted(int data_fd);
+
 /* ctr_volumes.c */
-/* A mount that was decided when the container was made: of a volume, or of what another container
- * has bound (--volumes-from). */
+/* A mount that was decided when the container was made: of a volume, of an image, or of what
+ * another container has bound (--volumes-from). One of @name, @source and @image is given. */
 struct ctr_volume {
-    char *name;    /* of the volume, or "" */
-    char *source;  /* of a bind, or "" */
-    char *subpath; /* of the volume, or "": the part that is mounted */
+    char *name;       /* of the volume, or "" */
+    char *source;     /* of a bind, or "" */
+    char *image;      /* its id, or "" */
+    char *image_name; /* as the user wrote it */
+    char *subpath;    /* of the volume or the image, or "": the part that is mounted */
     char *target, *mode;
     bool ro, no_copy;
     bool anonymous; /* made for this container, with a name that nobody chose */
@@ -365,6 +400,18 @@ size_t vol_users(struct engine *e, const char *name, struct strv *ids);
 void ctr_volume_events(struct container *c, const char *action);
 /** ctr_open_lower() - the layers below the container's own as one tree (files.c). */
 int ctr_open_lower(const struct container *c, int *ret_fd, struct err *err) MUST;
+
+/* image_mounts.c */
+struct bind;
+/** ctr_image_resolve() - the mount of the image that @b names, as it will be kept. */
+int ctr_image_resolve(struct container *c, const struct bind *b, struct ctr_volume *ret,
+                      struct err *err) MUST;
+/** ctr_image_layers() - directories of a mounted image, topmost first; at least one. */
+int ctr_image_layers(struct container *c, const struct ctr_volume *v, struct arena *a,
+                     struct strv *ret, struct err *err) MUST;
+bool ctr_mounts_image(const struct container *c, const char *image_id);
+/** engine_empty_dir() - path of a directory that is always empty. */
+int engine_empty_dir(struct engine *e, struct arena *a, char **ret, struct err *err) MUST;
 
 /* remove.c */
 int ctr_remove_locked(struct container *c, bool force, struct err *err) MUST; /* op held */

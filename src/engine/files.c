@@ -124,7 +124,7 @@ static const struct oci_mount *bind_of(const struct oci_spec *spec, const char *
     return best;
 }
 
-/* A part of a volume: found without leaving the volume. */
+/* A part of a volume or an image: found without leaving it. */
 static int open_subpath(const struct oci_mount *m, const char *rest, struct arena *a,
                         struct place *ret, struct err *err)
 {
@@ -142,6 +142,15 @@ static int open_subpath(const struct oci_mount *m, const char *rest, struct aren
     return 0;
 }
 
+static int open_image(const struct oci_mount *m, const char *rest, struct arena *a,
+                      struct place *ret, struct err *err)
+{
+    struct overlay o = {.lowers = m->lowers};
+    int r = overlay_mount(&o, &ret->root, err);
+
+    return r < 0 || str_empty(m->subpath) ? r : open_subpath(m, rest, a, ret, err);
+}
+
 static int open_bind(const struct oci_mount *m, const char *rest, struct arena *a,
                      struct place *ret, struct err *err)
 {
@@ -149,6 +158,8 @@ static int open_bind(const struct oci_mount *m, const char *rest, struct arena *
 
     ret->path = arena_printf(a, "/%s", rest);
     ret->ro = strv_has(&m->options, "ro") || strv_has(&m->options, "rro");
+    if (m->lowers.n)
+        return open_image(m, rest, a, ret, err);
     ret->root = open(m->source, O_PATH | O_CLOEXEC);
     if (ret->root < 0 || fstat(ret->root, &st) < 0)
         return err_sys(err, "open %s", m->source);
@@ -404,7 +415,10 @@ int ctr_copy_in(struct engine *e, const char *id, const char *path, const struct
     int r = find_place(c, path_clean(&a, path), true, &a, &place, err);
     place.locked = locked;
     if (r >= 0)
+        r = limits_bind(err);
+    if (r >= 0)
         r = copy_in(c, &place, path, o, read, arg, err);
+    limits_release();
     place_done(c, &place);
     if (r >= 0)
         ctr_event(c, "extract-to-dir", NULL);

@@ -1,6 +1,6 @@
 /*
- * Names of images come and go, and images with their last one. What a container was made from
- * stays: a running one keeps it in any case, a stopped one unless it is forced.
+ * Names of images come and go, and images with their last one. What a container was made from, or
+ * mounts, stays: a running one keeps it in any case, a stopped one unless it is forced.
  */
 #include "engine/images-priv.h"
 
@@ -102,7 +102,8 @@ static struct container *user_of(struct engine *e, const char *image_id, bool ru
 
     (void)pthread_mutex_lock(&e->lock);
     for (struct container *c = e->containers; c && !found; c = c->next)
-        if (str_eq(c->image_id, image_id) && (!running_only || c->status == CTR_RUNNING)) {
+        if ((str_eq(c->image_id, image_id) || ctr_mounts_image(c, image_id)) &&
+            (!running_only || c->status == CTR_RUNNING)) {
             found = c;
             c->refs++;
         }

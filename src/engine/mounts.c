@@ -1,6 +1,6 @@
 /*
  * What is mounted in a container: the kernel's file systems, the three files that name the host,
- * binds, volumes, tmpfs.
+ * binds, volumes, images, tmpfs.
  */
 #include "engine/mounts.h"
 
@@ -27,195 +27,6 @@ static struct oci_mount *add(struct arena *a, struct oci_spec *spec, const char 
     return m;
 }
 
-/* ---- binds as users write them ---- */
-
-static bool known_propagation(const char *s)
-{
-    static const char *const known[] = {"private", "rprivate", "shared",
-                                        "rshared", "slave",    "rslave"};
-
-    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-        if (strcmp(known[i], s) == 0)
-            return true;
-    return false;
-}
-
-static int parse_mode(const char *mode, struct bind *b, struct arena *a, struct err *err)
-{
-    struct strv words = str_split(a, mode, ',');
-
-    for (size_t i = 0; i < words.n; i++) {
-        const char *w = words.v[i];
-        if (strcmp(w, "ro") == 0)
-            b->ro = true;
-        else if (known_propagation(w))
-            b->propagation = words.v[i];
-        else if (strcmp(w, "nocopy") == 0)
-            b->no_copy = true;
-        else if (strcmp(w, "rw") != 0 && strcmp(w, "z") != 0 && strcmp(w, "Z") != 0 &&
-                 strcmp(w, "cached") != 0 && strcmp(w, "delegated") != 0 &&
-                 strcmp(w, "consistent") != 0)
-            return err_invalid(err, "invalid mode: %s", mode);
-    }
-    return 0;
-}
-
-/* "/host:/container[:mode]" or "volume:/container[:mode]" */
-static int parse_bind(const char *text, struct arena *a, struct bind *ret, struct err *err)
-{
-    struct strv p = str_split(a, text, ':');
-    struct bind b = {
-        .propagation = arena_strdup(a, "rprivate"), .mode = arena_strdup(a, ""), .create = true};
-
-    if (p.n < 2 || p.n > 3 || !*p.v[0] || !*p.v[1])
-        return err_invalid(err, "invalid volume specification: '%s'", text);
-    b.source = p.v[0];
-    b.target = p.v[1];
-    if (b.target[0] != '/')
-        return err_invalid(err,
-                           "invalid volume specification: '%s': invalid mount config for type "
-                           "\"bind\": invalid mount path: '%s' mount path must be absolute",
-                           text, b.target);
-    if (strcmp(b.target, "/") == 0)
-        return err_invalid(err,
-                           "invalid volume specification: '%s': invalid mount config for type "
-                           "\"bind\": invalid specification: destination can't be '/'",
-                           text);
-    b.volume = b.source[0] != '/';
-    if (p.n == 3) {
-        int r = parse_mode(p.v[2], &b, a, err);
-        if (r < 0)
-            return r;
-        b.mode = p.v[2];
-    }
-    *ret = b;
-    return 0;
-}
-
-/* An entry of HostConfig.Mounts of type bind. */
-static int mount_to_bind(const struct mount_spec *m, struct arena *a, struct bind *ret,
-                         struct err *err)
-{
-    const struct bind_options *o = m->bind_options;
-    struct stat st;
-
-    if (str_empty(m->target) || m->target[0] != '/')
-        return err_invalid(err,
-                           "invalid mount config for type \"bind\": invalid mount path: '%s' mount "
-                           "path must be absolute",
-                           str_or(m->target, ""));
-    if (str_empty(m->source))
-        return err_invalid(err, "invalid mount config for type \"bind\": field Source must not be "
-                                "empty");
-    if (m->source[0] != '/')
-        return err_invalid(err,
-                           "invalid mount config for type \"bind\": invalid mount path: '%s' mount "
-                           "path must be absolute",
-                           str_or(m->source, ""));
-    if (!(o && o->create_mountpoint) && stat(m->source, &st) < 0)
-        return err_invalid(err,
-                           "invalid mount config for type \"bind\": bind source path does not "
-                           "exist: %s",
-                           m->source);
-    *ret = (struct bind){.source = m->source,
-                         .target = m->target,
-                         .mode = arena_strdup(a, ""),
-                         .propagation =
-                             arena_strdup(a, o ? str_or(o->propagation, "rprivate") : "rprivate"),
-                         .ro = m->read_only,
-                         .rro = m->read_only && o && o->read_only_force_recursive,
-                         .non_recursive = o && o->non_recursive,
-                         .create = o && o->create_mountpoint};
-    return 0;
-}
-
-/* Relative, and no ".." leads out of it, whatever the names before it may be links to. */
-static bool is_inside(const char *path)
-{
-    auto_arena struct arena a = ARENA_INIT;
-    struct strv parts = str_split(&a, path, '/');
-    int depth = 0;
-
-    for (size_t i = 0; i < parts.n && depth >= 0; i++)
-        if (strcmp(parts.v[i], "..") == 0)
-            depth--;
-        else
-            depth += *parts.v[i] && strcmp(parts.v[i], ".") != 0;
-    return *path != '/' && depth >= 0;
-}
-
-/* An entry of HostConfig.Mounts of type volume. */
-static int mount_to_volume(const struct mount_spec *m, struct arena *a, struct bind *ret,
-                           struct err *err)
-{
-    const struct volume_options *o = m->volume_options;
-
-    if (str_empty(m->target) || m->target[0] != '/')
-        return err_invalid(err,
-                           "invalid mount config for type \"volume\": invalid mount path: '%s' "
-                           "mount path must be absolute",
-                           str_or(m->target, ""));
-    if (m->source && m->source[0] == '/')
-        return err_invalid(err,
-                           "invalid mount config for type \"volume\": Source must be the name "
-                           "of a volume: %s",
-                           m->source);
-    if (o && !str_empty(o->subpath) && !is_inside(o->subpath))
-        return err_invalid(err,
-                           "invalid mount config for type \"volume\": subpath must be a relative "
-                           "path within the volume");
-    if (o && !str_empty(o->subpath) && str_empty(m->source))
-        return err_invalid(err,
-                           "invalid mount config for type \"volume\": must not set Subpath when "
-                           "using anonymous volumes");
-    *ret = (struct bind){.source = arena_strdup(a, str_or(m->source, "")),
-                         .target = m->target,
-                         .mode = arena_strdup(a, ""),
-                         .propagation = arena_strdup(a, ""),
-                         .volume = true,
-                         .subpath = o ? o->subpath : NULL,
-                         .ro = m->read_only,
-                         .no_copy = o && o->no_copy};
-    return 0;
-}
-
-int binds_collect(const struct host_config *host, struct arena *a, struct binds *ret,
-                  struct err *err)
-{
-    for (size_t i = 0; i < host->binds.n; i++) {
-        int r = parse_bind(host->binds.v[i], a, &arena_push(a, *ret), err);
-        if (r < 0)
-            return r;
-    }
-    for (size_t i = 0; i < host->mounts.n; i++) {
-        const struct mount_spec *m = host->mounts.v[i];
-        if (str_eq(m->type, "tmpfs"))
-            continue;
-        if (str_eq(m->type, "image"))
-            return err_as(err, ERR_NOT_IMPLEMENTED, ENOSYS, "mounts of images are not built yet");
-        bool volume = str_eq(m->type, "volume");
-        if (!volume && !str_eq(m->type, "bind"))
-            return err_invalid(err, "mount type unknown: \"%s\"", str_or(m->type, ""));
-        int r = volume ? mount_to_volume(m, a, &arena_push(a, *ret), err)
-                       : mount_to_bind(m, a, &arena_push(a, *ret), err);
-        if (r < 0)
-            return r;
-    }
-    for (size_t i = 0; i < ret->n; i++)
-        for (size_t j = 0; j < i; j++)
-            if (strcmp(ret->v[i].target, ret->v[j].target) == 0)
-                return err_invalid(err, "Duplicate mount point: %s", ret->v[i].target);
-    return 0;
-}
-
-int ctr_check_binds(const struct host_config *host, struct err *err)
-{
-    auto_arena struct arena a = ARENA_INIT;
-    struct binds binds = {0};
-
-    return binds_collect(host, &a, &binds, err);
-}
-
 /* ---- to the runtime ---- */
 
 int ctr_make_bind_sources(const struct container *c, struct err *err)
@@ -227,7 +38,7 @@ int ctr_make_bind_sources(const struct container *c, struct err *err)
     for (size_t i = 0; r >= 0 && i < binds.n; i++) {
         const struct bind *b = &binds.v[i];
         struct stat st;
-        if (b->volume || !b->create || stat(b->source, &st) == 0)
+        if (b->kind != BIND_PATH || !b->create || stat(b->source, &st) == 0)
             continue;
         r = mkdir_p_at(AT_FDCWD, b->source, 0755, err);
         if (r < 0)
@@ -243,7 +54,7 @@ static int mount_binds(struct container *c, struct arena *a, struct oci_spec *sp
 
     for (size_t i = 0; r >= 0 && i < binds.n; i++) {
         const struct bind *b = &binds.v[i];
-        if (b->volume)
+        if (b->kind != BIND_PATH)
             continue;
         (void)add(a, spec, b->target, "bind", b->source,
                   arena_printf(a, "%s,%s%s", b->non_recursive ? "bind" : "rbind", b->propagation,
@@ -254,45 +65,45 @@ static int mount_binds(struct container *c, struct arena *a, struct oci_spec *sp
     return r;
 }
 
-/* "type", "device" and "o" of the local driver: mounted here rather than on the host, so that
- * nothing is left there; a file system that is not in memory is the same one for all. */
-static void mount_device(struct arena *a, struct oci_spec *spec, const struct ctr_volume *v,
-                         const struct strmap *options)
+static int mount_volume(struct container *c, const struct ctr_volume *v, struct arena *a,
+                        struct oci_spec *spec, struct err *err)
 {
-    const char *o = str_or(strmap_get(options, "o"), ""), *type = strmap_get(options, "type");
-    struct strv words = str_split(a, o, ',');
-    bool bind = strv_has(&words, "bind") || strv_has(&words, "rbind");
+    struct volume_create_request rec = {0};
+    int r = vol_get(c->e, v->name, a, &rec, err);
 
-    (void)add(a, spec, v->target, bind ? "bind" : str_or(type, "none"),
-              strmap_get(options, "device"),
-              arena_printf(a, "%s%s%s", o, v->ro && *o ? "," : "", v->ro ? "ro" : ""));
+    if (r < 0)
+        return r;
+    struct oci_mount *m = add(a, spec, v->target, "bind", vol_path(c->e, v->name, a),
+                              v->ro ? "rbind,rprivate,ro" : "rbind,rprivate");
+    m->subpath = v->subpath;
+    return vol_has_device(&rec) ? vol_device_mount(&rec.driver_opts, v->ro, a, m, err) : 0;
+}
+
+static int mount_image(struct container *c, const struct ctr_volume *v, struct arena *a,
+                       struct oci_spec *spec, struct err *err)
+{
+    struct oci_mount *m = add(a, spec, v->target, "bind", "", "rbind,ro");
+
+    m->subpath = v->subpath;
+    return ctr_image_layers(c, v, a, &m->lowers, err);
 }
 
 static int mount_volumes(struct container *c, struct arena *a, struct oci_spec *spec,
                          struct err *err)
 {
-    for (size_t i = 0; i < c->volumes.n; i++) {
+    int r = 0;
+
+    for (size_t i = 0; r >= 0 && i < c->volumes.n; i++) {
         const struct ctr_volume *v = c->volumes.v[i];
-        const char *ro = v->ro ? ",ro" : "";
-        struct volume_create_request rec = {0};
-        int r = str_empty(v->name) ? 0 : vol_get(c->e, v->name, a, &rec, err);
-        if (r < 0)
-            return r;
-        if (str_empty(v->name))
-            (void)add(a, spec, v->target, "bind", v->source,
-                      arena_printf(a, "rbind,rprivate%s", ro));
-        else if (rec.driver_opts.n && !str_empty(v->subpath))
-            return err_as(err, ERR_NOT_IMPLEMENTED, ENOSYS,
-                          "volume-subpath of a volume with a file system of its own is not built "
-                          "yet");
-        else if (rec.driver_opts.n)
-            mount_device(a, spec, v, &rec.driver_opts);
+        if (!str_empty(v->name))
+            r = mount_volume(c, v, a, spec, err);
+        else if (!str_empty(v->image))
+            r = mount_image(c, v, a, spec, err);
         else
-            add(a, spec, v->target, "bind", vol_path(c->e, v->name, a),
-                arena_printf(a, "rbind,rprivate%s", ro))
-                ->subpath = v->subpath;
+            (void)add(a, spec, v->target, "bind", v->source,
+                      v->ro ? "rbind,rprivate,ro" : "rbind,rprivate");
     }
-    return 0;
+    return r;
 }
 
 static void mount_tmpfs(struct container *c, struct arena *a, struct oci_spec *spec)
@@ -359,6 +170,10 @@ static void mount_system(struct container *c, struct arena *a, struct oci_spec *
         (void)add(a, spec, "/dev/shm", "bind", "/dev/shm", "rbind,rprivate");
         return;
     }
+    if (str_starts(ipc, "container:")) { /* who that is, and whether it runs, the start says */
+        (void)add(a, spec, "/dev/shm", SHM_OF_OTHER, "/dev/shm", "rprivate");
+        return;
+    }
     if (!str_eq(ipc, "none"))
         (void)add(a, spec, "/dev/shm", "tmpfs", "shm",
                   arena_printf(a, "nosuid,noexec,nodev,mode=1777,size=%lld",
@@ -403,28 +218,32 @@ int ctr_mounts(struct container *c, struct arena *a, struct oci_spec *spec, stru
 
 /* ---- to inspect ---- */
 
+/* An image's tree is mounted nowhere on the host: its source is the image. */
+static struct mount_point *describe(struct container *c, const struct ctr_volume *v,
+                                    struct arena *a)
+{
+    struct mount_point *m = arena_new(a, struct mount_point);
+    bool volume = !str_empty(v->name), image = !str_empty(v->image);
+
+    *m = (struct mount_point){.destination = v->target, .mode = v->mode, .rw = !v->ro};
+    m->type = arena_strdup(a, volume ? "volume" : image ? "image" : "bind");
+    m->name = image ? v->image_name : v->name;
+    m->source = volume ? vol_path(c->e, v->name, a) : image ? v->image : v->source;
+    m->driver = volume ? arena_strdup(a, "local") : NULL;
+    m->propagation = arena_strdup(a, volume || image ? "" : "rprivate");
+    return m;
+}
+
 void ctr_mount_points(struct container *c, struct arena *a, struct container_inspect *ret)
 {
     struct binds binds = {0};
 
-    for (size_t i = 0; i < c->volumes.n; i++) {
-        const struct ctr_volume *v = c->volumes.v[i];
-        bool volume = !str_empty(v->name);
-        struct mount_point *m = arena_new(a, struct mount_point);
-        *m = (struct mount_point){.type = arena_strdup(a, volume ? "volume" : "bind"),
-                                  .name = v->name,
-                                  .source = volume ? vol_path(c->e, v->name, a) : v->source,
-                                  .destination = v->target,
-                                  .driver = volume ? arena_strdup(a, "local") : NULL,
-                                  .mode = v->mode,
-                                  .rw = !v->ro,
-                                  .propagation = arena_strdup(a, volume ? "" : "rprivate")};
-        arena_push(a, ret->mounts) = m;
-    }
+    for (size_t i = 0; i < c->volumes.n; i++)
+        arena_push(a, ret->mounts) = describe(c, c->volumes.v[i], a);
     if (binds_collect(c->host, a, &binds, NULL) < 0)
         return; /* a bind source that went away since: inspect shows the others */
     for (size_t i = 0; i < binds.n; i++) {
-        if (binds.v[i].volume)
+        if (binds.v[i].kind != BIND_PATH)
             continue;
         struct mount_point *m = arena_new(a, struct mount_point);
         *m = (struct mount_point){.type = arena_strdup(a, "bind"),

@@ -1,13 +1,19 @@
-/* Binds and volumes as users write them: "-v" and "--mount" brought to one form. */
+/* Binds, volumes and images as users write them: "-v" and "--mount" brought to one form. */
 #pragma once
 
 #include "base/arena.h"
 #include "wire/host_config.h"
 
+enum bind_kind {
+    BIND_PATH,   /* source is a path of the host */
+    BIND_VOLUME, /* a volume's name, or "" for a fresh one */
+    BIND_IMAGE,  /* an image, as the user names it */
+};
+
 struct bind {
+    enum bind_kind kind;
     char *source, *target, *mode, *propagation;
-    char *subpath; /* of a volume: the part of it that is mounted; NULL: all */
-    bool volume;   /* source is a volume's name, or "" for a fresh one */
+    char *subpath; /* of a volume or an image: the part of it that is mounted; NULL: all */
     bool ro, rro, non_recursive, create, no_copy;
 };
 struct binds {

@@ -9,6 +9,7 @@
 struct registries {
     struct arena mem;
     struct dist_config config;
+    struct dist_config web; /* the same for hosts that are no registries */
     struct transfers *transfers;
 };
 

@@ -58,6 +58,8 @@ int registries_new(const struct engine_config *c, struct registries **ret, struc
         registries_free(r);
         return rc;
     }
+    r->web = *d;
+    r->web.verify_all = true;
     r->transfers =
         transfers_new((unsigned)c->max_concurrent_downloads, (unsigned)c->max_concurrent_uploads);
     *ret = r;

@@ -56,6 +56,17 @@ static void add_ns(struct arena *a, struct oci_linux *l, const char *type, const
     arena_push(a, l->namespaces) = ns;
 }
 
+/* Whose shared memory lies in its own mount namespace alone does not want to share. */
+static int check_shareable(const struct container *o, struct err *err)
+{
+    if (!str_eq(o->host->ipc_mode, "private") && !str_eq(o->host->ipc_mode, "none"))
+        return 0;
+    return err_invalid(err,
+                       "failed to join IPC namespace: container %s: non-shareable IPC (hint: use "
+                       "IpcMode:shareable for the donor container)",
+                       o->id);
+}
+
 /* "container:NAME": the namespace of another container, which must run. */
 static int other_ns(struct container *c, const char *name, const char *file, struct arena *a,
                     const char **ret, struct err *err)
@@ -64,13 +75,17 @@ static int other_ns(struct container *c, const char *name, const char *file, str
 
     if (!o)
         return err_code(err);
+    if (o == c)
+        return err_invalid(err, "container %s cannot join its own %s namespace", c->id, file);
     (void)pthread_mutex_lock(&o->lock);
     int64_t pid = ctr_running(o) ? o->pid : 0;
     (void)pthread_mutex_unlock(&o->lock);
     if (!pid)
-        return err_conflict(err, "cannot join namespace of a non running container: %s", o->id);
+        return err_conflict(err, "cannot join %s namespace of a non running container: %s", file,
+                            o->id);
+    int r = strcmp(file, "ipc") == 0 ? check_shareable(o, err) : 0;
     *ret = arena_printf(a, "/proc/%lld/ns/%s", (long long)pid, file);
-    return 0;
+    return r;
 }
 
 static int one_ns(struct container *c, struct arena *a, struct oci_linux *l, const char *mode,
@@ -90,9 +105,6 @@ static int namespaces(struct container *c, struct arena *a, struct oci_linux *l,
 {
     const struct host_config *h = c->host;
 
-    if (str_starts(str_or(h->ipc_mode, ""), "container:"))
-        return err_as(err, ERR_NOT_IMPLEMENTED, ENOSYS,
-                      "joining another container's IPC namespace is not built yet");
     add_ns(a, l, "mount", NULL);
     int r = one_ns(c, a, l, h->network_mode, "network", "net", err);
     if (r >= 0)
@@ -329,7 +341,7 @@ static bool wants_init(const struct container *c)
 {
     bool on = c->host->init ? *c->host->init : c->e->conf->init;
 
-    return on && !str_eq(c->host->pid_mode, "host");
+    return on && str_empty(c->host->pid_mode); /* of others' processes it would not be the first */
 }
 
 int ctr_build_process(struct container *c, const struct strv *caps, struct arena *a,
@@ -404,6 +416,24 @@ static int lnx(struct container *c, struct arena *a, struct oci_spec *spec, stru
     return r < 0 ? r : devices(c, a, l, err);
 }
 
+/* Who shares IPC with another container shares its /dev/shm as well, which lies in that one's mount
+ * namespace. */
+static int share_shm(struct container *c, struct arena *a, struct oci_spec *spec, struct err *err)
+{
+    const char *other = str_starts(str_or(c->host->ipc_mode, ""), "container:"), *ns;
+    struct oci_mount *shm = NULL;
+
+    for (size_t i = 0; other && i < spec->mounts.n; i++)
+        if (str_eq(spec->mounts.v[i]->type, SHM_OF_OTHER))
+            shm = spec->mounts.v[i];
+    if (!shm) /* it has none to share, or something of its own in that place */
+        return 0;
+    int r = other_ns(c, other, "mnt", a, &ns, err);
+    if (r >= 0)
+        shm->mount_ns = arena_strdup(a, ns);
+    return r;
+}
+
 int ctr_build_spec(struct container *c, struct arena *a, struct oci_spec **ret, struct err *err)
 {
     struct oci_spec *spec = arena_new(a, struct oci_spec);
@@ -423,6 +453,8 @@ int ctr_build_spec(struct container *c, struct arena *a, struct oci_spec **ret, 
         r = lnx(c, a, spec, err);
     if (r >= 0)
         r = ctr_mounts(c, a, spec, err);
+    if (r >= 0)
+        r = share_shm(c, a, spec, err);
     if (r < 0)
         return r;
     if (wants_init(c))

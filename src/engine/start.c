@@ -221,7 +221,9 @@ static int renew_work(struct container *c, struct err *err)
     int r = remove_tree_at(c->data_fd, "work", err);
     if (r < 0)
         return r;
-    return mkdirat(c->data_fd, "work", 0711) < 0 ? err_sys(err, "create work directory") : 0;
+    if (mkdirat(c->data_fd, "work", 0711) < 0)
+        return err_sys(err, "create work directory");
+    return c->host->storage_opt.n ? ctr_limit_work(c, err) : 0;
 }
 
 static int fill_plan(struct container *c, struct arena *a, struct shim_plan *plan, int *ret_seccomp,

@@ -1,7 +1,6 @@
 /*
- * Volumes: directories below <data-root>/volumes that outlive containers. The local driver alone;
- * its options (type, device, o) describe a file system that is mounted in the container itself, so
- * nothing stays in the host's mount table. Which container uses what is ctr_volumes.c's business.
+ * Volumes: directories below <data-root>/volumes that outlive containers. The local driver alone,
+ * whose options are vol_options.c's business; which container uses what is ctr_volumes.c's.
  */
 #include "engine/engine-priv.h"
 
@@ -44,27 +43,6 @@ static int check_name(const char *name, struct err *err)
         name, name);
 }
 
-static int check_options(const struct volume_create_request *rq, struct err *err)
-{
-    static const char *const known[] = {"type", "o", "device", NULL};
-    bool mounts = strmap_get(&rq->driver_opts, "type") || strmap_get(&rq->driver_opts, "o");
-
-    for (size_t i = 0; i < rq->driver_opts.n; i++) {
-        const char *key = rq->driver_opts.v[i].key;
-        size_t k = 0;
-        while (known[k] && strcmp(known[k], key) != 0)
-            k++;
-        if (strcmp(key, "size") == 0)
-            return err_as(err, ERR_NOT_IMPLEMENTED, ENOSYS,
-                          "create %s: quotas of volumes are not built yet", rq->name);
-        if (!known[k])
-            return err_invalid(err, "create %s: invalid option: \"%s\"", rq->name, key);
-    }
-    if (mounts && str_empty(strmap_get(&rq->driver_opts, "device")))
-        return err_invalid(err, "create %s: missing device in volume options", rq->name);
-    return 0;
-}
-
 static int check(const struct volume_create_request *rq, struct err *err)
 {
     int r = check_name(rq->name, err);
@@ -75,7 +53,7 @@ static int check(const struct volume_create_request *rq, struct err *err)
         return err_not_found(
             err, "create %s: error looking up volume plugin %s: plugin \"%s\" not found", rq->name,
             rq->driver, rq->driver);
-    return check_options(rq, err);
+    return vol_check_options(rq, err);
 }
 
 /* ---- records ---- */
@@ -121,15 +99,28 @@ static void vol_event(struct engine *e, const char *action, const char *name)
 
 /* ---- create ---- */
 
-static int make_dirs(struct engine *e, const char *name, struct err *err)
+static int fill_dir(struct engine *e, const struct volume_create_request *rq, struct err *err)
 {
-    if (mkdirat(e->volumes_fd, name, 0701) < 0 && errno != EEXIST)
-        return err_sys(err, "create volume %s", name);
     auto_close int fd =
-        openat(e->volumes_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        openat(e->volumes_fd, rq->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
     if (fd < 0 || (mkdirat(fd, "_data", 0755) < 0 && errno != EEXIST))
-        return err_sys(err, "create volume %s", name);
-    return 0;
+        return err_sys(err, "create volume %s", rq->name);
+    auto_close int data = openat(fd, "_data", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return data < 0 ? err_sys(err, "open volume %s", rq->name) : vol_limit(e, rq, data, err);
+}
+
+/* What was there before is somebody's data and stays, whatever fails. */
+static int make_dirs(struct engine *e, const struct volume_create_request *rq, struct err *err)
+{
+    bool made = mkdirat(e->volumes_fd, rq->name, 0701) == 0;
+
+    if (!made && errno != EEXIST)
+        return err_sys(err, "create volume %s", rq->name);
+    int r = fill_dir(e, rq, err);
+    if (r < 0 && made)
+        (void)!trash_put(e, e->volumes_fd, rq->name, NULL);
+    return r;
 }
 
 static int insert(struct engine *e, const struct volume_create_request *rq, struct err *err)
@@ -146,7 +137,7 @@ static int insert(struct engine *e, const struct volume_create_request *rq, stru
     if (r < 0)
         return r;
     FAIL_POINT("volume.create.row", err);
-    r = make_dirs(e, rq->name, err);
+    r = make_dirs(e, rq, err);
     if (r < 0)
         (void)!volume_delete(e->db, rq->name, NULL);
     FAIL_POINT("volume.create.dir", err);
@@ -251,10 +242,13 @@ int vol_list(struct engine *e, const struct filters *f, struct arena *a,
 int64_t vol_size(struct engine *e, const char *name)
 {
     auto_arena struct arena a = ARENA_INIT;
-    int fd = openat(e->volumes_fd, arena_printf(&a, "%s/_data", name),
-                    O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    auto_close int fd = openat(e->volumes_fd, arena_printf(&a, "%s/_data", name),
+                               O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 
-    return fd < 0 ? 0 : dir_size(fd);
+    if (fd < 0)
+        return 0;
+    int64_t counted = vol_counted(fd);
+    return counted < 0 ? dir_size(take_fd(&fd)) : counted;
 }
 
 /* ---- remove ---- */
@@ -300,6 +294,15 @@ int vol_remove(struct engine *e, const char *name, bool force, struct err *err)
     return r < 0 ? r : 0;
 }
 
+static void prune_event(struct engine *e, uint64_t freed_b)
+{
+    auto_arena struct arena a = ARENA_INIT;
+    struct strmap attrs = {0};
+
+    strmap_set(&a, &attrs, "reclaimed", arena_printf(&a, "%llu", (unsigned long long)freed_b));
+    events_put(e->events, "volume", "prune", "", &attrs);
+}
+
 int vol_prune(struct engine *e, const struct filters *f, struct arena *a,
               struct volume_prune_response *ret, struct err *err)
 {
@@ -324,6 +327,8 @@ int vol_prune(struct engine *e, const struct filters *f, struct arena *a,
         strv_push(a, &ret->deleted, rows.v[i].name);
         ret->space_reclaimed_b += (uint64_t)size;
     }
+    if (r >= 0)
+        prune_event(e, ret->space_reclaimed_b);
     return r < 0 ? r : 0;
 }
 
@@ -338,8 +343,12 @@ static int drop_incomplete(struct engine *e, struct err *err)
 
     for (size_t i = 0; i < rows.n && r >= 0; i++) {
         const char *data = arena_printf(&a, "%s/_data", rows.v[i].name);
-        if (faccessat(e->volumes_fd, data, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+        struct volume_create_request rec = {0};
+        if (faccessat(e->volumes_fd, data, F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
+            if (read_record(&rows.v[i], &a, &rec, NULL) >= 0)
+                vol_limit_again(e, &rec);
             continue;
+        }
         log_info("forgetting volume %s: it has no directory", rows.v[i].name);
         r = volume_delete(e->db, rows.v[i].name, err);
     }

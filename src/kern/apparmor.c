@@ -3,17 +3,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
-#include <spawn.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/auto.h"
 #include "base/buf.h"
 #include "base/io.h"
-#include "kern/pidfd.h"
+#include "kern/program.h"
 
 #define SECURITYFS "/sys/kernel/security/apparmor"
 #define LIST_MAX (4 << 20)
@@ -72,51 +69,28 @@ static int text_file(const char *text, struct err *err)
     return take_fd(&fd);
 }
 
-static int spawn(const char *program, int in, int out, pid_t *ret_pid, struct err *err)
+static int run(const char *path, int in, int out, struct err *err)
 {
-    posix_spawn_file_actions_t files;
-    posix_spawnattr_t attr;
-    sigset_t all, none;
     /* -K: no cache on the disk; -r: replace what another version of us loaded */
     char *const argv[] = {(char *)"apparmor_parser", (char *)"-Kr", NULL};
     char *const env[] = {(char *)"PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL};
+    const struct program p = {.path = path,
+                              .argv = argv,
+                              .env = env,
+                              .dir_fd = -1,
+                              .in_fd = in,
+                              .out_fd = out,
+                              .err_fd = out,
+                              .timeout_ms = LOAD_MS,
+                              .gone_fd = -1};
 
-    (void)sigfillset(&all);
-    (void)sigemptyset(&none);
-    (void)posix_spawn_file_actions_init(&files);
-    (void)posix_spawnattr_init(&attr);
-    (void)posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
-    (void)posix_spawnattr_setsigdefault(&attr, &all);
-    (void)posix_spawnattr_setsigmask(&attr, &none);
-    (void)posix_spawn_file_actions_adddup2(&files, in, 0);
-    (void)posix_spawn_file_actions_adddup2(&files, out, 1);
-    (void)posix_spawn_file_actions_adddup2(&files, out, 2);
-    int no = posix_spawn(ret_pid, program, &files, &attr, argv, env);
-    (void)posix_spawn_file_actions_destroy(&files);
-    (void)posix_spawnattr_destroy(&attr);
-    return no ? err_no(err, no, "start %s", program) : 0;
-}
-
-/* The exit code does not matter, and a process that ignores SIGCHLD never sees one. */
-static int wait_end(pid_t pid, struct err *err)
-{
-    auto_close int pidfd = pidfd_open_err(pid, NULL);
-    int r = pidfd < 0 ? 1 : pidfd_wait_exit(pidfd, LOAD_MS, err);
-
-    if (r == 0) {
-        (void)!pidfd_signal(pidfd, SIGKILL, NULL);
-        r = err_no(err, ETIMEDOUT, "wait for apparmor_parser");
-    }
-    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-        ;
-    return r < 0 ? r : 0;
+    return program_run(&p, err);
 }
 
 int apparmor_load(const char *text, const char *name, struct err *err)
 {
     const char *program = parser();
     char said[OUTPUT_MAX];
-    pid_t pid;
 
     if (!program)
         return err_no(err, ENOENT, "find apparmor_parser to load profile %s with", name);
@@ -126,9 +100,7 @@ int apparmor_load(const char *text, const char *name, struct err *err)
     auto_close int out = memfd_create("output", MFD_CLOEXEC);
     if (out < 0)
         return err_sys(err, "make a file for the output");
-    int r = spawn(program, in, out, &pid, err);
-    if (r >= 0)
-        r = wait_end(pid, err);
+    int r = run(program, in, out, err);
     if (r >= 0)
         r = apparmor_loaded(name, err);
     if (r != 0)

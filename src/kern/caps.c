@@ -141,6 +141,17 @@ int caps_raise(struct err *err)
     return syscall(SYS_capset, &hdr, data) < 0 ? err_sys(err, "raise capabilities") : 0;
 }
 
+int caps_hold_back(int cap, struct err *err)
+{
+    struct __user_cap_header_struct hdr = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[2];
+
+    if (syscall(SYS_capget, &hdr, data) < 0)
+        return err_sys(err, "get capabilities");
+    data[cap / 32].effective &= ~(1U << (cap % 32));
+    return syscall(SYS_capset, &hdr, data) < 0 ? err_sys(err, "hold back a capability") : 0;
+}
+
 int caps_apply(const struct caps *c, struct err *err)
 {
     struct __user_cap_header_struct hdr = {.version = _LINUX_CAPABILITY_VERSION_3};

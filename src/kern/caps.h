@@ -30,5 +30,7 @@ int caps_mask(const struct strv *list, uint64_t *ret, struct err *err) MUST;
 int caps_bound(uint64_t mask, struct err *err) MUST;
 /** caps_raise() - make everything permitted effective (a change of user has cleared it). */
 int caps_raise(struct err *err) MUST;
+/** caps_hold_back() - this thread does without @cap (CAP_SYS_RESOURCE ...) until caps_raise(). */
+int caps_hold_back(int cap, struct err *err) MUST;
 /** caps_apply() - permitted, effective, inheritable, then ambient. */
 int caps_apply(const struct caps *c, struct err *err) MUST;

@@ -1,6 +1,7 @@
 /* Names, numbers and options: signals, limits, capabilities, namespaces, mount options, processes.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
@@ -16,6 +17,7 @@
 #include "kern/ns.h"
 #include "kern/pidfd.h"
 #include "kern/proc.h"
+#include "kern/program.h"
 #include "kern/rlimit.h"
 #include "kern/sig.h"
 #include "kern/tty.h"
@@ -153,4 +155,41 @@ TEST(terminals)
     CHECK(rows == 12 && cols == 34);
     CHECK_INT(tty_set_size(master, 70000, 1, &e), -EINVAL);
     CHECK(isatty(slave));
+}
+
+static int run_sh(const char *text, unsigned timeout_ms, int gone_fd, int out, uint64_t max)
+{
+    char *const argv[] = {(char *)"sh", (char *)"-c", (char *)text, NULL};
+    char *const env[] = {NULL};
+    const struct program p = {.path = "/bin/sh",
+                              .argv = argv,
+                              .env = env,
+                              .dir_fd = -1,
+                              .in_fd = out,
+                              .out_fd = out,
+                              .err_fd = out,
+                              .timeout_ms = timeout_ms,
+                              .gone_fd = gone_fd,
+                              .file_max_b = max};
+    struct err e = {0};
+
+    return program_run(&p, &e);
+}
+
+TEST(programs)
+{
+    int hung[2], live[2];
+    char got[8] = "";
+    auto_close int out = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+
+    CHECK(out >= 0 && pipe2(hung, O_CLOEXEC) == 0 && pipe2(live, O_CLOEXEC) == 0);
+    (void)close(hung[1]);
+    CHECK_INT(run_sh("printf %s \"${HOME-none}\"", 10000, live[0], out, 0), 0);
+    CHECK(pread(out, got, 4, 0) == 4 && strcmp(got, "none") == 0);
+    CHECK_INT(run_sh("sleep 100 & sleep 100", 50, -1, out, 0), -ETIMEDOUT);
+    CHECK_INT(run_sh("sleep 100", 10000, hung[0], out, 0), -ECANCELED);
+    CHECK_INT(run_sh("while echo xxxxxxxxxxxxxxxx; do :; done", 10000, -1, out, 1000), 0);
+    CHECK_INT(lseek(out, 0, SEEK_END), 1000);
+    (void)signal(SIGCHLD, SIG_IGN);
+    CHECK_INT(run_sh("exit 1", 10000, -1, out, 0), 0);
 }

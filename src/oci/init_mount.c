@@ -157,29 +157,6 @@ static void inherit_mode(struct setup *s, struct plan_mount *m)
                   arena_printf(&s->plan->arena, "mode=%o", st.st_mode & 07777));
 }
 
-static int do_fs(struct setup *s, struct plan_mount *m, struct err *err)
-{
-    const char *type = str_or(m->m->type, ""), *dest = m->m->destination;
-    int r = 0;
-
-    if (!*type)
-        return err_invalid(err, "a mount needs a type");
-    if (str_eq(type, "proc") || str_eq(type, "sysfs"))
-        r = want_real_dir(s, dest, err);
-    if (str_eq(type, "tmpfs"))
-        inherit_mode(s, m);
-    if (r < 0)
-        return r;
-    auto_close int fd = mount_new(type, m->m->source, &m->o, err);
-    if (fd < 0)
-        return fd;
-    if (m->o.ext & MOUNT_TMPCOPYUP)
-        r = tmpcopyup(s, dest, fd, err);
-    if (r == 0 && m->o.propagation)
-        r = mount_attrs(fd, 0, 0, m->o.propagation, false, err);
-    return r < 0 ? r : mount_at(s, fd, dest, true, err);
-}
-
 /*
  * A part of a tree that is mounted nowhere yet: only what is attached can be cloned in part, so the
  * tree lies on top of the root for a moment. Lookups from root_fd do not see it there.
@@ -199,7 +176,8 @@ static int take_part(struct setup *s, const struct plan_mount *m, struct stat *r
     return r < 0 ? r : take_fd(&part);
 }
 
-static int do_layers(struct setup *s, struct plan_mount *m, struct err *err)
+/* A new file system, or the tree of several layers. */
+static int do_tree(struct setup *s, struct plan_mount *m, struct err *err)
 {
     const char *dest = m->m->destination;
     struct stat st;
@@ -210,13 +188,40 @@ static int do_layers(struct setup *s, struct plan_mount *m, struct err *err)
     return fd < 0 ? fd : mount_at(s, fd, dest, S_ISDIR(st.st_mode), err);
 }
 
+static int do_fs(struct setup *s, struct plan_mount *m, struct err *err)
+{
+    const char *type = str_or(m->m->type, ""), *dest = m->m->destination;
+    int r = 0;
+
+    if (!*type)
+        return err_invalid(err, "a mount needs a type");
+    if (str_eq(type, "proc") || str_eq(type, "sysfs"))
+        r = want_real_dir(s, dest, err);
+    if (str_eq(type, "tmpfs"))
+        inherit_mode(s, m);
+    if (r < 0)
+        return r;
+    if (m->fd < 0)
+        m->fd = mount_new(type, m->m->source, &m->o, err);
+    if (m->fd < 0)
+        return m->fd;
+    if (m->o.ext & MOUNT_TMPCOPYUP)
+        r = tmpcopyup(s, dest, m->fd, err);
+    if (r == 0 && m->o.propagation)
+        r = mount_attrs(m->fd, 0, 0, m->o.propagation, false, err);
+    if (r == 0)
+        r = do_tree(s, m, err);
+    close_fd(&m->fd);
+    return r;
+}
+
 static int do_mount(struct setup *s, struct plan_mount *m, struct err *err)
 {
     switch (m->kind) {
     case MOUNT_BIND:
         return do_bind(s, m, err);
     case MOUNT_LAYERS:
-        return do_layers(s, m, err);
+        return do_tree(s, m, err);
     case MOUNT_CGROUP1:
         return mount_cgroup1(s, m, err);
     case MOUNT_CGROUP2:

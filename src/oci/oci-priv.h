@@ -65,6 +65,8 @@ int plan_container(const struct oci_create *c, struct plan *ret, struct err *err
 void plan_done(struct plan *p);
 /** clone_source() - a bind's source as a detached mount; in the namespace that shall mount it. */
 int clone_source(const struct plan_mount *pm, struct err *err) MUST;
+/** clone_foreign() - the same, of a source in another mount namespace; in the parent. */
+int clone_foreign(const struct plan_mount *pm, struct err *err) MUST;
 /** plan_device_rules() - add what every container may use, unless the list says so already. */
 void plan_device_rules(struct plan *p, struct cgroup_limits *lim);
 

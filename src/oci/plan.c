@@ -71,7 +71,7 @@ static int kind_of(const struct oci_mount *m, const struct mount_opts *o)
 {
     if (m->lowers.n)
         return MOUNT_LAYERS;
-    if (o->bind || str_eq(m->type, "bind"))
+    if (o->bind || !str_empty(m->mount_ns) || str_eq(m->type, "bind"))
         return MOUNT_BIND;
     if (str_eq(m->type, "cgroup"))
         return MOUNT_CGROUP1;
@@ -103,15 +103,16 @@ int clone_source(const struct plan_mount *pm, struct err *err)
     return fd < 0 ? fd : mount_bind(fd, "", &pm->o, err);
 }
 
-/* User namespaces see sources with other eyes, and may not shift owners: we do it for them. */
+/* User namespaces see sources with other eyes, and may not shift owners; other mount namespaces are
+ * closed to the child: we do it for them. */
 static int prepare_bind(struct plan *p, struct plan_mount *pm, struct err *err)
 {
-    bool map = pm->m->uid_mappings.n > 0;
+    bool map = pm->m->uid_mappings.n > 0, foreign = !str_empty(pm->m->mount_ns);
     auto_close int userns = -1;
 
-    if (!map && !(p->new_ns & CLONE_NEWUSER) && p->join_user < 0)
+    if (!map && !foreign && !(p->new_ns & CLONE_NEWUSER) && p->join_user < 0)
         return 0;
-    auto_close int fd = clone_source(pm, err);
+    auto_close int fd = foreign ? clone_foreign(pm, err) : clone_source(pm, err);
     if (fd < 0)
         return fd;
     if (map) {
@@ -137,6 +138,20 @@ static int prepare_layers(struct plan_mount *pm, struct err *err)
     return overlay_mount(&o, &pm->fd, err);
 }
 
+/* The container may not open the disk, and is not in the network in which the server is. */
+static int prepare_fs(struct plan_mount *pm, struct err *err)
+{
+    const struct oci_mount *m = pm->m;
+    struct stat st;
+    bool disk =
+        str_starts(str_or(m->source, ""), "/") && stat(m->source, &st) == 0 && S_ISBLK(st.st_mode);
+
+    if (!m->by_host && !disk)
+        return 0;
+    pm->fd = mount_new(str_or(m->type, ""), m->source, &pm->o, err);
+    return pm->fd < 0 ? pm->fd : 0;
+}
+
 static int plan_mount(struct plan *p, const struct oci_mount *m, struct err *err)
 {
     struct plan_mount *pm = &arena_push(&p->arena, p->mounts);
@@ -150,6 +165,8 @@ static int plan_mount(struct plan *p, const struct oci_mount *m, struct err *err
         p->cgroup_mount = true;
     if (pm->kind == MOUNT_LAYERS)
         return prepare_layers(pm, err);
+    if (pm->kind == MOUNT_FS)
+        return prepare_fs(pm, err);
     if (pm->kind != MOUNT_BIND)
         return 0;
     if (str_eq(m->destination, "/dev"))

@@ -157,6 +157,7 @@ def test_a_dest_that_cannot_be_written(build, run, tmp_path):
 
 def test_prune(build, run):
     cli = build.cli
+    cli.ok("builder", "prune", "-af")  # what other tests left
     builds.write_tree(build.context, {"Dockerfile": "FROM busybox\nRUN head -c 2000000 /dev/zero > /z\n"})
     assert run("--no-cache", "-t", build.tag).returncode == 0
     build.close()

@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import subprocess
 
 import pytest
 
@@ -71,7 +72,11 @@ def test_name_of_its_own(cli):
     (["a/b"], "includes invalid characters for a local volume name"),
     (["-x"], "unknown shorthand flag"), (["--driver", "nope", "vv"], 'plugin "nope" not found'),
     (["--opt", "colour=red", "vv"], 'invalid option: "colour"'),
-    (["--opt", "type=tmpfs", "vv"], "missing device in volume options")])
+    (["--opt", "type=tmpfs", "vv"], 'missing required option: "device"'),
+    (["--opt", "o=bind", "--opt", "device=/x", "vv"], 'missing required option: "type"'),
+    (["--opt", "device=/x", "vv"], 'missing required option: "type"'),
+    (["--opt", "size=lots", "vv"], "invalid size: 'lots'"),
+    (["-o", "type=tmpfs", "-o", "device=tmpfs", "-o", "size=1m", "vv"], "size limits a directory")])
 def test_bad_volumes(cli, args, part):
     done = cli("volume", "create", *args)
     assert done.returncode != 0 and part in done.stderr, done
@@ -192,6 +197,94 @@ def test_driver_options(cli, vol, tmp_path):
     out = cli.ok("run", "--rm", "-v", t + ":/d", "busybox", "sh", "-c",
                  "df -k /d | tail -1 | awk '{print $2}'; stat -c %u /d")
     assert out == "64\n1000"
+
+
+def test_a_directory_as_a_volume(cli, image, vol, tmp_path):
+    """It is filled like any, and a part of it can be mounted."""
+    v = vol()
+    cli.ok("volume", "create", "-o", "type=none", "-o", "o=bind", "-o", "device=%s" % tmp_path, v)
+    out = cli.ok("run", "--rm", "-v", v + ":/data", image, "stat", "-c", "%u:%g %a", "/data/seed")
+    assert out == "1000:0 644" and (tmp_path / "seed").read_text() == "from the image"
+    assert cli.ok("run", "--rm", "--mount", "type=volume,source=%s,target=/d,volume-subpath=sub" % v,
+                  "busybox", "cat", "/d/deep") == "deep"
+    cli.ok("volume", "rm", v)
+    assert (tmp_path / "seed").exists()  # the directory is the user's
+
+
+def test_a_disk_as_a_volume(cli, vol, tmp_path):
+    tree, disk = tmp_path / "tree", tmp_path / "disk"
+    (tree / "part").mkdir(parents=True)
+    (tree / "part" / "f").write_text("on the disk")
+    for cmd in (["truncate", "-s", "4M", disk], ["mkfs.ext4", "-q", "-d", tree, disk]):
+        subprocess.run(cmd, check=True)
+    made = subprocess.run(["losetup", "--show", "-f", disk], capture_output=True, text=True)
+    if made.returncode:
+        pytest.skip("no loop device: " + made.stderr.strip())
+    device, v = made.stdout.strip(), vol()
+    try:
+        cli.ok("volume", "create", "-o", "type=ext4", "-o", "device=" + device, "-o", "o=noatime", v)
+        mount = "type=volume,source=%s,target=/d" % v
+        assert cli.ok("run", "--rm", "--mount", mount, "busybox", "cat", "/d/part/f") == "on the disk"
+        cli.ok("run", "--rm", "--mount", mount + ",volume-subpath=part", "busybox", "sh", "-c",
+               "cat /d/f; echo more > /d/g; grep ' /d ' /proc/mounts | grep -q noatime")
+        assert cli.ok("run", "--rm", "--mount", mount + ",volume-subpath=part,readonly", "busybox",
+                      "sh", "-c", "cat /d/g; touch /d/h 2>&1 || true").startswith("more\ntouch: /d/h: R")
+        r = cli("run", "--rm", "--mount", mount + ",volume-subpath=none", "busybox", "true")
+        assert r.returncode in (125, 127) and "No such file" in r.stderr
+    finally:
+        subprocess.run(["losetup", "-d", device], check=True)
+
+
+@pytest.mark.parametrize("args,part", [
+    (["--storage-opt", "colour=red"], "unknown option colour"),
+    (["--storage-opt", "size=lots"], "invalid size: 'lots'")])
+def test_bad_limits_of_layers(cli, args, part):
+    r = cli("create", *args, "busybox", "true")
+    assert r.returncode != 0 and part in r.stderr, r
+
+
+def test_limits_that_the_file_system_has_not(cli, daemon, box, vol):
+    """No limit is better than one that is not kept to. tests/vm/test_quota.py has those that are."""
+    options = next(m.split()[3] for m in reversed(open("/proc/self/mounts").read().splitlines())
+                   if (daemon.data_root + "/").startswith(m.split()[1].rstrip("/") + "/"))
+    if "prjquota" in options or "pquota" in options:
+        pytest.skip("the file system has quotas here")
+    before = set(volumes(cli))
+    r = cli("volume", "create", "-o", "size=1m", vol())
+    assert r.returncode == 1 and "supported only over ext4" in r.stderr, r
+    assert set(volumes(cli)) == before
+    r = cli("create", "--name", box(), "--storage-opt", "size=1m", "busybox", "true")
+    assert r.returncode != 0 and "--storage-opt size: supported only over ext4" in r.stderr, r
+    assert cli.ok("ps", "-aq", "-f", "status=created") == ""
+    assert cli.ok("run", "--rm", "--storage-opt", "size=0", "busybox", "echo", "fine") == "fine"
+
+
+@pytest.mark.parametrize("kind,device,o,part", [
+    ("nfs", ":/x", "addr=none.invalid,ro", "resolve the address of server none.invalid"),
+    ("nfs4", "none.invalid:/x", "ro", "resolve the address of server none.invalid"),
+    ("cifs", "//none.invalid/x", "username=u", "resolve the address of server none.invalid")])
+def test_servers_of_volumes(cli, vol, kind, device, o, part):
+    v = vol()
+    cli.ok("volume", "create", "-o", "type=" + kind, "-o", "device=" + device, "-o", "o=" + o, v)
+    r = cli("run", "--rm", "-v", v + ":/d", "busybox", "true")
+    assert r.returncode == 125 and part in r.stderr, r
+
+
+def test_prune_by_labels(cli, vol, daemon):
+    a, b, c = vol("-a"), vol("-b"), vol("-c")
+    for v, label in ((a, "go=yes"), (b, "go=no"), (c, "stay")):
+        cli.ok("volume", "create", "--label", label, v)
+    since = daemon.api.ok("GET", "/info")["SystemTime"]
+    cli.ok("volume", "prune", "-f", "--filter", "label=go=yes")
+    assert {a, b, c} <= set(volumes(cli))  # they have names
+    assert cli.ok("volume", "prune", "-f", "-a", "--filter", "label=go=yes").split()[:3] == [
+        "Deleted", "Volumes:", a]
+    cli.ok("volume", "prune", "-f", "-a", "--filter", "label!=stay")
+    assert c in volumes(cli) and b not in volumes(cli)
+    events = daemon.api.get("/events", since=since, until=daemon.api.ok("GET", "/info")["SystemTime"],
+                            filters='{"type":["volume"],"event":["prune"]}').body.decode()
+    assert [json.loads(e)["Actor"]["Attributes"] for e in events.splitlines()] == [
+        {"reclaimed": "0"}] * 3
 
 
 @pytest.mark.parametrize("args,part", [

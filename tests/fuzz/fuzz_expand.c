@@ -21,7 +21,8 @@ static void must(bool good)
 static const char *value(void *ctx, const char *name)
 {
     static const char *const vars[][2] = {
-        {"A", "one"}, {"B", "two  words"}, {"C", ""}, {"D", "/usr/b*n:/b?n:\\"}, {"E", "\xc3\xa4\xff"},
+        {"A", "one"},          {"B", "two  words"}, {"C", ""}, {"D", "/usr/b*n:/b?n:\\"},
+        {"E", "\xc3\xa4\xff"},
     };
 
     (void)ctx;
