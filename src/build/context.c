@@ -17,8 +17,6 @@
 #include "base/time.h"
 #include "build/builder-priv.h"
 #include "build/context_list.h"
-#include "build/tree.h"
-#include "kern/rootfs.h"
 
 #define KEEP_NS (CONTEXT_KEEP_DAYS * INT64_C(86400) * NS_PER_S)
 #define CLAIM_MAX 80
@@ -54,201 +52,16 @@ void context_release(struct builder *b, const char *key)
     builder_release(b, claim_of(key, claim));
 }
 
-/* ---- a tree made to fit ---- */
-
-struct fit {
-    struct context_list *list;
-    bool strict; /* what differs is an error; else it is removed, or made */
-    int depth;
-};
-
-static int64_t ns_of(const struct timespec *t)
-{
-    return t->tv_sec * NS_PER_S + t->tv_nsec;
-}
-
-static char kind_of(const struct stat *st)
-{
-    return S_ISREG(st->st_mode) ? 'f' : S_ISDIR(st->st_mode) ? 'd' : S_ISLNK(st->st_mode) ? 'l' : 0;
-}
-
-static int mismatch(const char *path, struct err *err)
-{
-    return err_as(err, ERR_CONFLICT, ESTALE, "the build context is not what was listed: %s differs",
-                  path);
-}
-
-static bool same_link(int dir, const char *name, const char *target)
-{
-    char text[CONTEXT_LINK_MAX + 1];
-    ssize_t n = readlinkat(dir, name, text, sizeof(text));
-
-    return n >= 0 && (size_t)n == strlen(target) && memcmp(text, target, (size_t)n) == 0;
-}
-
-static int set_mode(int dir, const char *name, const struct build_context_file *f,
-                    const struct stat *st, struct err *err)
-{
-    if ((st->st_mode & 07777) == (mode_t)f->mode || *f->kind == 'l')
-        return 0;
-    return fchmodat(dir, name, (mode_t)f->mode, 0) < 0 ? err_sys(err, "change mode of %s", f->path)
-                                                       : 0;
-}
-
-static int set_time(int dir, const char *name, const struct build_context_file *f,
-                    const struct stat *st, struct err *err)
-{
-    const struct timespec t[2] = {
-        {.tv_nsec = UTIME_OMIT},
-        {.tv_sec = f->mtime_ns / NS_PER_S, .tv_nsec = f->mtime_ns % NS_PER_S}};
-
-    if (ns_of(&st->st_mtim) == f->mtime_ns)
-        return 0;
-    return utimensat(dir, name, t, AT_SYMLINK_NOFOLLOW) < 0
-               ? err_sys(err, "set time of %s", f->path)
-               : 0;
-}
-
-static int fit_dir(struct fit *fit, int fd, const char *path, struct err *err);
-
-static int fit_subdir(struct fit *fit, int dir, const char *name, size_t i, struct err *err)
-{
-    const struct build_context_file *f = fit->list->v[i];
-    auto_close int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    struct stat st;
-    int r = fd < 0 ? err_sys(err, "open %s", f->path) : fit_dir(fit, fd, f->path, err);
-
-    if (r < 0 || !fit->strict)
-        return r;
-    if (fstat(fd, &st) < 0)
-        return err_sys(err, "stat %s", f->path);
-    r = set_mode(dir, name, f, &st, err);
-    return r < 0 ? r : set_time(dir, name, f, &st, err);
-}
-
-/* A nanosecond off is a time that no list has: the file is sent again by the next build. For one
- * that changed while it was sent, and for names of one file, which would change together. */
-static int date_sent(int dir, const char *name, const struct build_context_file *f,
-                     const struct stat *st, struct err *err)
-{
-    struct build_context_file dated = *f;
-
-    dated.mtime_ns += st->st_size != f->size || st->st_nlink > 1;
-    return set_time(dir, name, &dated, st, err);
-}
-
-/* Return: 1 it fits, 0 it does not. */
-static int fit_file(struct fit *fit, int dir, const char *name, size_t i, const struct stat *st,
-                    struct err *err)
-{
-    const struct build_context_file *f = fit->list->v[i];
-    bool sent = fit->strict && fit->list->missing[i];
-    int r = 0;
-
-    if (!sent && (st->st_size != f->size || ns_of(&st->st_mtim) != f->mtime_ns))
-        return 0;
-    if (sent)
-        r = date_sent(dir, name, f, st, err);
-    if (r >= 0)
-        r = set_mode(dir, name, f, st, err);
-    return r < 0 ? r : 1;
-}
-
-/* Return: 1 it is as listed, 0 it is not, -errno. */
-static int fit_entry(struct fit *fit, int dir, const char *name, size_t i, const struct stat *st,
-                     struct err *err)
-{
-    const struct build_context_file *f = fit->list->v[i];
-
-    if (kind_of(st) != *f->kind)
-        return 0;
-    if (*f->kind == 'f')
-        return fit_file(fit, dir, name, i, st, err);
-    if (*f->kind == 'l' && !same_link(dir, name, f->link))
-        return 0;
-    int r = *f->kind == 'd' ? fit_subdir(fit, dir, name, i, err)
-            : fit->strict   ? set_time(dir, name, f, st, err)
-                            : 0;
-    return r < 0 ? r : 1;
-}
-
-static int fit_name(struct fit *fit, int dir, const char *name, const char *path, struct err *err)
-{
-    struct stat st;
-    size_t i = 0;
-    int r = 0;
-
-    if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-        return err_sys(err, "stat %s", path);
-    if (context_list_find(fit->list, path, &i))
-        r = fit_entry(fit, dir, name, i, &st, err);
-    if (r > 0)
-        fit->list->there[i] = true;
-    if (r != 0)
-        return r < 0 ? r : 0;
-    return fit->strict ? mismatch(path, err) : remove_tree_at(dir, name, err);
-}
-
-static int fit_dir(struct fit *fit, int fd, const char *path, struct err *err)
-{
-    auto_arena struct arena a = ARENA_INIT;
-    struct strv names = {0};
-    int r = dir_names(fd, &a, &names, err);
-
-    if (r >= 0 && ++fit->depth > TREE_DEPTH_MAX)
-        r = err_no(err, ELOOP, "%s lies too deep", path);
-    for (size_t i = 0; r >= 0 && i < names.n; i++) {
-        char *sub = arena_printf(&a, "%s%s%s", path, *path ? "/" : "", names.v[i]);
-        r = fit_name(fit, fd, names.v[i], sub, err);
-    }
-    fit->depth--;
-    return r;
-}
-
-/* Directories and links need no content. */
-static int make_entry(const struct kept_context *c, size_t i, struct err *err)
-{
-    const struct build_context_file *f = c->list.v[i];
-    const char *name = NULL;
-    auto_close int dir = rootfs_parent(c->fd, f->path, &name, err);
-
-    if (dir < 0)
-        return dir;
-    int r = *f->kind == 'd' ? mkdirat(dir, name, 0700) : symlinkat(f->link, dir, name);
-    return r < 0 ? err_sys(err, "make %s", f->path) : 0;
-}
-
-static int make_missing(struct kept_context *c, struct err *err)
-{
-    int r = 0;
-
-    for (size_t i = 0; r >= 0 && i < c->list.n; i++) {
-        if (c->list.there[i])
-            continue;
-        if (*c->list.v[i]->kind == 'f')
-            c->list.missing[i] = true;
-        else
-            r = make_entry(c, i, err);
-    }
-    return r;
-}
-
-static int fit_all(struct kept_context *c, bool strict, struct err *err)
-{
-    struct fit fit = {.list = &c->list, .strict = strict};
-
-    memset(c->list.there, 0, c->list.n);
-    return fit_dir(&fit, c->fd, "", err);
-}
+/* ---- complete ---- */
 
 int context_complete(struct kept_context *c, struct err *err)
 {
     FAIL_POINT("build.context.sent", err);
-    int r = fit_all(c, true, err);
+    int r = context_fit(&c->list, c->fd, true, err);
 
     for (size_t i = 0; r >= 0 && i < c->list.n; i++)
         if (!c->list.there[i])
-            r = mismatch(c->list.v[i]->path, err);
+            r = context_mismatch(c->list.v[i]->path, err);
     return r;
 }
 
@@ -271,7 +84,7 @@ static void sweep(struct builder *b)
         return;
     for (size_t i = 0; i < names.n; i++) {
         if (fstatat(b->contexts_fd, names.v[i], &st, AT_SYMLINK_NOFOLLOW) < 0 ||
-            now - ns_of(&st.st_mtim) < KEEP_NS || !context_try_claim(b, names.v[i]))
+            now - st.st_mtim.tv_sec * NS_PER_S < KEEP_NS || !context_try_claim(b, names.v[i]))
             continue;
         (void)!remove_tree_at(b->contexts_fd, names.v[i], NULL); /* the next build tries again */
         context_release(b, names.v[i]);
@@ -307,11 +120,11 @@ static int fill(struct kept_context *c, struct err *err)
     if (r < 0)
         return r;
     FAIL_POINT("build.context.opened", err);
-    r = fit_all(c, false, err);
+    r = context_fit(&c->list, c->fd, false, err);
     if (r < 0)
         return r;
     FAIL_POINT("build.context.fits", err);
-    return make_missing(c, err);
+    return context_make_rest(&c->list, c->fd, err);
 }
 
 int context_open(struct builder *b, const struct build_context_request *rq, struct arena *a,

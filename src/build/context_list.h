@@ -20,3 +20,14 @@ struct context_list {
 int context_list_check(const struct build_context_request *rq, struct arena *a,
                        struct context_list *ret, struct err *err) MUST;
 bool context_list_find(const struct context_list *l, const char *path, size_t *ret);
+
+/**
+ * context_fit() - compare a tree with the list, and mark what is there
+ * Modes are set. @strict: also times; what differs is an error (context_mismatch()), but for the
+ * content of what was missing. Else what differs is removed.
+ */
+int context_fit(struct context_list *l, int root_fd, bool strict, struct err *err) MUST;
+/** context_make_rest() - make directories and links that are not there; mark files as missing. */
+int context_make_rest(struct context_list *l, int root_fd, struct err *err) MUST;
+/** context_mismatch() - -ESTALE, conflict: @path is not as listed. */
+int context_mismatch(const char *path, struct err *err);

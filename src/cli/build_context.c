@@ -1,8 +1,6 @@
 /*
  * What a build starts from: a directory, a tar or a Dockerfile on stdin, an address that the daemon
- * fetches; and a Dockerfile in the context, outside of it, or on stdin. All but the address becomes
- * one tar, packed while it is sent. A Dockerfile from outside travels in it under a made-up name,
- * with patterns of its own that keep it out of the image.
+ * fetches; and a Dockerfile in the context, outside of it, or on stdin.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,7 +16,6 @@
 #include "base/map.h"
 #include "base/rand.h"
 #include "cli/build.h"
-#include "cli/call.h"
 #include "cli/cli.h"
 #include "cli/cmds.h"
 
@@ -195,15 +192,6 @@ static bool leads_to(const char *dir, const char *path)
     return rest && *rest == '/';
 }
 
-struct buf build_context_patterns(const struct build_context *c)
-{
-    struct buf out = BUF_INIT;
-
-    buf_puts(&out, buf_str(&c->ignore_text));
-    buf_printf(&out, "\n%s*\n", c->dockerfile); /* last, so that nothing brings it back */
-    return out;
-}
-
 bool build_context_skip(void *ctx, const char *path, const struct stat *st)
 {
     const struct build_context *c = ctx;
@@ -263,112 +251,4 @@ void build_context_done(struct build_context *c)
     buf_done(&c->early);
     buf_done(&c->file);
     buf_done(&c->ignore_text);
-}
-
-/* ---- the tar ---- */
-
-static int add_member(struct sink *out, char *name, const struct buf *text, struct err *err)
-{
-    const struct tar_entry e = {
-        .name = name, .link = (char[]){""}, .type = TAR_FILE, .mode = 0644, .size = text->len};
-    auto_tar_writer struct tar_writer *w = tar_writer_new(out);
-    int r = tar_write_entry(w, &e, err);
-
-    if (r >= 0)
-        r = tar_write_data(w, buf_str(text), text->len, err);
-    return r < 0 ? r : tar_write_pad(w, err);
-}
-
-static int add_outside(struct build_context *c, struct sink *out, struct err *err)
-{
-    auto_arena struct arena a = ARENA_INIT;
-    auto_buf struct buf patterns = build_context_patterns(c);
-    int r = add_member(out, c->dockerfile, &c->file, err);
-
-    return r < 0
-               ? r
-               : add_member(out, arena_printf(&a, "%s" IGNORE_NAME, c->dockerfile), &patterns, err);
-}
-
-static bool skip(void *ctx, const char *path, const struct stat *st)
-{
-    const struct build_context *c = ctx;
-
-    return (c->wanted && !map_has(c->wanted, path)) || build_context_skip(ctx, path, st);
-}
-
-static int64_t pack(void *ctx, struct sink *out, struct err *err)
-{
-    struct build_context *c = ctx;
-    const struct pack_options o = {.skip = skip, .ctx = c};
-    int r = c->shown ? add_outside(c, out, err) : 0;
-
-    if (r < 0)
-        return r;
-    if (c->dir_fd >= 0)
-        return pack_tree(c->dir_fd, out, &o, err);
-    auto_tar_writer struct tar_writer *w = tar_writer_new(out);
-    return tar_write_end(w, err);
-}
-
-/* Half an archive must not look like a whole one: an error of the packer cuts the connection. */
-struct body {
-    struct build_context *c;
-    struct pack_pipe pipe; /* fd -1: the stream */
-    bool ended;
-    int64_t packed;
-    struct err err;
-};
-
-static void end_pipe(struct body *b)
-{
-    if (!b->ended && b->pipe.job)
-        b->packed = pack_pipe_end(&b->pipe, &b->err);
-    b->ended = true;
-}
-
-static ssize_t read_body(void *arg, void *p, size_t n)
-{
-    struct body *b = arg;
-    struct buf *early = &b->c->early;
-    ssize_t got;
-
-    if (b->ended)
-        return b->packed < 0 ? (ssize_t)b->packed : 0;
-    if (early->len) {
-        n = early->len < n ? early->len : n;
-        memcpy(p, early->data, n);
-        buf_drop(early, n);
-        return (ssize_t)n;
-    }
-    do
-        got = read(b->pipe.job ? b->pipe.fd : b->c->stream_fd, p, n);
-    while (got < 0 && errno == EINTR);
-    if (got > 0)
-        return got;
-    int no = errno;
-    end_pipe(b);
-    return got < 0 ? -no : b->packed < 0 ? (ssize_t)b->packed : 0;
-}
-
-int build_context_send(struct build_context *c, struct http_call *call, struct http_reply **ret,
-                       struct err *err)
-{
-    struct body body = {.c = c};
-
-    if (c->remote)
-        return client_open(c->cli->client, call, ret, err);
-    call->content_type = "application/x-tar";
-    call->body_fn = read_body;
-    call->body_arg = &body;
-    int r = c->stream_fd >= 0 ? 0 : pack_pipe_start(pack, c, &body.pipe, err);
-    if (r >= 0)
-        r = client_open(c->cli->client, call, ret, err);
-    end_pipe(&body);
-    if (body.packed >= 0)
-        return r;
-    if (r >= 0)
-        http_reply_free(*ret);
-    *err = body.err; /* why the daemon got no whole context */
-    return err_wrap(err, (int)body.packed, "send the build context");
 }
