@@ -483,3 +483,57 @@ def test_limits_of_sessions(api):
     assert api.post("/build/session", {"Secrets": [{"ID": "x", "Data": "*"}]}).status == 400
     assert api.post("/build/session", {"Secrets": [{"Data": ""}]}).status == 400
     assert api.post("/build/session", [1]).status == 400
+
+
+# ---- options that pass through ----
+
+def test_security_options_and_networks(build):
+    look = "FROM busybox\nRUN grep Seccomp: /proc/self/status\n"
+    out = build(look, None, "--no-cache", "--security-opt", "seccomp=unconfined").ok().out
+    assert "Seccomp:\t0" in out
+    text = "FROM busybox\nRUN --network=host ls /sys/class/net\n"
+    done = build(text)
+    assert done.code == 1 and "network.host" in done.out
+    build(text, None, "--allow", "network.host").ok()
+
+
+def test_squash_is_the_daemons_to_refuse(build):
+    done = build("FROM busybox\n", None, "--squash")
+    assert done.code == 1 and "squash is not built yet" in done.out
+
+
+def test_target(build):
+    build("FROM busybox AS one\nLABEL which=one\nFROM one\nLABEL which=two\n", None, "--target",
+          "one").ok()
+    assert label(build, "which") == "one"
+
+
+@pytest.mark.parametrize("pull", [[], ["--pull"]])
+def test_bases_of_a_registry_that_wants_a_password(build, tmp_path, pull):
+    import base64
+    import images
+    import registry
+    import secure
+    registry.need("docker-registry")
+    path = tmp_path / "reg"
+    path.mkdir()
+    users = secure.htpasswd(str(path / "htpasswd"), alice="s3cret")
+    back = registry.Registry(build.daemon, path)
+    front = path / "front"
+    front.mkdir()
+    (front / "data").symlink_to(path / "data")
+    reg = registry.Registry(build.daemon, front,
+                            "auth:\n  htpasswd: {realm: basic-realm, path: %s}\n" % users)
+    try:
+        back.put_image("base", "v1", [images.busybox()])
+        text = "FROM %s/base:v1\nRUN true\n" % reg.host
+        assert build(text, None, *pull).code == 1
+        os.makedirs(os.path.join(build.cli.home, ".docker"))
+        with open(os.path.join(build.cli.home, ".docker/config.json"), "w") as f:
+            json.dump({"auths": {reg.host: {"auth": base64.b64encode(b"alice:s3cret").decode()}}},
+                      f)
+        build(text, None, *pull).ok()
+        build.daemon.api.delete("/images/%s/base:v1" % reg.host, force=1)
+    finally:
+        reg.close()
+        back.close()

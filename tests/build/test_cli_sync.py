@@ -332,3 +332,12 @@ def test_a_session_has_one_context(api):
     again = api.post("/build/context", {"Key": KEY, "Files": []}, session=first.json["Session"])
     assert again.status == 400
     assert api.post("/build/context", {"Key": KEY, "Files": []}, session="nope").status == 404
+
+
+def test_notes_on_kept_files_do_not_get_into_images(big):
+    big().ok()
+    kept = os.path.join(big.daemon.data_root, "build/contexts")
+    tree = os.path.join(kept, os.listdir(kept)[0])
+    assert "trusted.cleat.digest" in os.listxattr(os.path.join(tree, "d0/f0"))
+    big("FROM scratch\nCOPY . /\n").ok()
+    assert b"cleat.digest" not in big.cli("save", big.tag, stdin=b"").stdout
