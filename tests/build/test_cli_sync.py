@@ -334,7 +334,7 @@ def test_a_session_has_one_context(api):
     assert api.post("/build/context", {"Key": KEY, "Files": []}, session="nope").status == 404
 
 
-def test_notes_on_kept_files_do_not_get_into_images(big):
+def test_notes_on_kept_files_do_not_get_into_images(big, empty):
     big().ok()
     kept = os.path.join(big.daemon.data_root, "build/contexts")
     tree = os.path.join(kept, os.listdir(kept)[0])
