@@ -11,6 +11,11 @@ static int not_built(const char *option, const char *what, struct err *err)
     return err_as(err, ERR_NOT_IMPLEMENTED, ENOSYS, "%s %s is not built yet", option, what);
 }
 
+static bool is_known(const char *field)
+{
+    return str_eq(field, "type=registry") || str_starts(field, "ref=");
+}
+
 /* "NAME,NAME", or "type=registry,ref=NAME". */
 static int take_source(const char *text, struct arena *a, struct strv *ret, struct err *err)
 {
@@ -18,20 +23,22 @@ static int take_source(const char *text, struct arena *a, struct strv *ret, stru
     const char *ref = NULL;
     int r = csv_split(text, a, &fields, err);
 
-    for (size_t i = 0; r >= 0 && i < fields.n; i++) {
-        const char *type = str_starts(fields.v[i], "type=");
-        if (!strchr(fields.v[i], '='))
+    if (r < 0)
+        return r;
+    if (!strchr(text, '=')) {
+        for (size_t i = 0; i < fields.n; i++)
             strv_push(a, ret, fields.v[i]);
-        else if (type && !str_eq(type, "registry"))
-            return not_built("--cache-from", fields.v[i], err);
-        else if (!type && !(ref = str_starts(fields.v[i], "ref=")))
-            return not_built("--cache-from", fields.v[i], err);
+        return 0;
     }
-    if (r >= 0 && strchr(text, '=') && !ref)
+    for (size_t i = 0; i < fields.n; i++) {
+        if (!is_known(fields.v[i]))
+            return not_built("--cache-from", fields.v[i], err);
+        ref = str_or(str_starts(fields.v[i], "ref="), ref);
+    }
+    if (str_empty(ref))
         return err_invalid(err, "--cache-from \"%s\" needs a ref", text);
-    if (ref)
-        strv_push(a, ret, ref);
-    return r;
+    strv_push(a, ret, ref);
+    return 0;
 }
 
 int build_cache_options(struct cli *cli, struct build_flags *f, struct err *err)
