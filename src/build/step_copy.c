@@ -57,7 +57,8 @@ static int make_filter(struct copying *c, struct err *err)
     struct strv patterns = {0};
     struct ignore *exclude = NULL;
 
-    c->filter = (struct tree_filter){.ignored = is_layers(c) ? NULL : c->st->b->rq->ignored};
+    c->filter =
+        (struct tree_filter){.ignored = origin_is_main(&c->from) ? c->st->b->rq->ignored : NULL};
     for (size_t i = 0; i < c->in->exclude.n; i++) {
         char *p = NULL;
         int r = expand(c, c->in->exclude.v[i], &p, err);
@@ -225,7 +226,7 @@ static void key_words(const struct copying *c, struct key *k)
 
 static int key_items(const struct copying *c, const struct found *f, struct key *k, struct err *err)
 {
-    bool kept = !is_layers(c) && !f->remote && c->st->b->rq->keeps_context;
+    bool kept = origin_is_main(&c->from) && !f->remote && c->st->b->rq->keeps_context;
 
     for (size_t i = 0; i < f->items.n; i++) {
         char digest[DIGEST_LEN + 1];
