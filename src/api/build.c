@@ -200,6 +200,8 @@ int build_params(struct http_req *req, struct build_opts *ret, struct err *err)
     if (r >= 0)
         r = get_map(req, "labels", &o.rq.labels, err);
     if (r >= 0)
+        r = get_map(req, "contexts", &o.contexts, err);
+    if (r >= 0)
         r = get_list(req, "nocachefilter", &o.rq.no_cache_filter, err);
     if (r >= 0)
         r = get_list(req, "allow", &o.rq.allow, err);

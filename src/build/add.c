@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "archive/compress.h"
 #include "archive/tar.h"
@@ -20,6 +21,16 @@ static bool is_tar(struct source *s, struct source **ret)
 
     return source_peek(s, TAR_BLOCK, &head, &n, ret, NULL) >= 0 && n == TAR_BLOCK &&
            tar_header_valid(head);
+}
+
+bool add_is_archive(int file)
+{
+    auto_source struct source *raw = source_fd(file);
+    auto_source struct source *plain = NULL;
+    auto_source struct source *tar = NULL;
+    bool yes = source_auto(raw, NULL, &plain, NULL) >= 0 && is_tar(plain, &tar);
+
+    return lseek(file, 0, SEEK_SET) == 0 && yes;
 }
 
 struct unpacking {

@@ -26,6 +26,9 @@ bool add_is_pinned(const struct add_remote *r, struct arena *a);
 int add_fetch(struct stage *st, const struct add_remote *r, struct fetched *ret,
               struct tree_item *ret_item, struct err *err) MUST;
 
+/** add_is_archive() - is a file, read from its beginning, a tar, compressed or not? */
+bool add_is_archive(int file);
+
 struct add_archive {
     int from_fd, to_fd;      /* roots */
     const char *path, *dest; /* the archive, below from_fd; where it goes, below to_fd */

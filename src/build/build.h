@@ -54,6 +54,17 @@ struct build_ssh {
     char *id, *path;
 };
 
+/* A context that FROM, COPY --from and mounts call by its name, before stages and images. */
+struct build_named {
+    char *name;
+    char *image; /* an image's name, or NULL: */
+    char *path;  /* a directory, absolute */
+};
+struct build_named_list {
+    struct build_named *v;
+    size_t n;
+};
+
 struct build_request {
     const char *file; /* the Dockerfile's text */
     size_t file_len;
@@ -61,6 +72,7 @@ struct build_request {
     const char *context;          /* absolute path of the context's directory, or NULL */
     bool keeps_context;           /* it is there for the next build, too: digests are noted in it */
     const struct ignore *ignored; /* what of it is not there for COPY; or NULL */
+    struct build_named_list named;
     struct strmap args, labels;
     const char *target, *platform, *network; /* NULL: the default */
     bool no_cache, pull, squash, check_only;

@@ -66,11 +66,35 @@ static struct stage *find_stage(struct build *b, size_t before, const char *name
     return NULL;
 }
 
+/* Names of images are the same with all that is left out of them. */
+static bool same_image(const char *a, const char *b)
+{
+    char full[2][REF_TEXT_MAX + 1];
+
+    return image_new_name(a, full[0], NULL) >= 0 && image_new_name(b, full[1], NULL) >= 0 &&
+           *full[0] && strcmp(full[0], full[1]) == 0;
+}
+
+/* A context of the request. */
+static bool find_named(const struct build *b, const char *name, struct origin *ret)
+{
+    const struct build_named_list *l = &b->rq->named;
+
+    for (size_t i = 0; i < l->n; i++)
+        if (strcasecmp(l->v[i].name, name) == 0 || same_image(l->v[i].name, name)) {
+            *ret = (struct origin){.image = l->v[i].image, .path = l->v[i].path};
+            return true;
+        }
+    return false;
+}
+
 int plan_origin(struct build *b, const struct stage *st, const char *name, struct origin *ret,
                 struct err *err)
 {
     uint64_t n = 0;
 
+    if (find_named(b, name, ret))
+        return 0;
     *ret = (struct origin){.stage = find_stage(b, st->index, name, true)};
     if (ret->stage)
         return 0;
@@ -99,6 +123,8 @@ static int plan_stage(struct build *b, struct stage *st, struct err *err)
         return r;
     if (str_empty(name))
         return err_invalid(err, "base name (%s) should not be blank", from->from.image);
+    if (find_named(b, name, &st->base))
+        return 0;
     st->base.stage = find_stage(b, st->index, name, false);
     st->base.scratch = !st->base.stage && strcmp(name, "scratch") == 0;
     if (!st->base.stage && !st->base.scratch)

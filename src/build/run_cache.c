@@ -37,7 +37,7 @@ static int fill(const struct cache_want *w, int fd, struct err *err)
     struct tree_items items = {0};
     auto_close int from = -1;
 
-    if (!w->from->stage && !w->from->image)
+    if (origin_is_main(w->from))
         return 0;
     int r = origin_open(w->st, w->from, w->step, &from, err);
     if (r >= 0)

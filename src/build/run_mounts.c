@@ -99,7 +99,8 @@ static int key_bind(const struct run_mounts *m, const struct run_mount *x, struc
                     struct err *err)
 {
     const struct build_request *rq = m->st->b->rq;
-    const struct tree_filter f = {.ignored = rq->ignored};
+    const bool main = origin_is_main(&x->from);
+    const struct tree_filter f = {.ignored = main ? rq->ignored : NULL};
     auto_arena struct arena a = ARENA_INIT;
     struct tree_items items = {0};
     char digest[DIGEST_LEN + 1];
@@ -112,7 +113,7 @@ static int key_bind(const struct run_mounts *m, const struct run_mount *x, struc
     if (r >= 0)
         r = tree_find(root, x->source, NULL, &a, &items, err);
     if (r >= 0)
-        r = tree_digest(root, &items.v[0], &f, rq->keeps_context, digest, err);
+        r = tree_digest(root, &items.v[0], &f, main && rq->keeps_context, digest, err);
     if (r >= 0)
         key_text(k, "content", digest);
     return r;
@@ -179,10 +180,11 @@ static int make_bind(struct run_mounts *m, size_t i, struct build_run *run, stru
     bool ro = x->m->readonly;
     int r = 0;
 
-    if (!is_layers(x) && !b->rq->context)
+    const char *context = origin_context(b, &x->from);
+    if (!is_layers(x) && !context)
         return err_invalid(err, "there is no build context to mount");
     struct oci_mount *om = add(run, a, "bind", x->target, ro ? "rbind,ro" : "rbind");
-    om->source = arena_strdup(a, b->rq->context);
+    om->source = arena_strdup(a, str_or(context, ""));
     om->subpath = x->source;
     if (!is_layers(x) && ro)
         return 0;
@@ -190,7 +192,7 @@ static int make_bind(struct run_mounts *m, size_t i, struct build_run *run, stru
         strv_push(a, &om->lowers,
                   arena_printf(a, "%s/%s", b->host->data_path, layer_path(x->layers.v[k], a)));
     if (!is_layers(x))
-        strv_push(a, &om->lowers, b->rq->context);
+        strv_push(a, &om->lowers, context);
     if (!ro)
         r = step_dir(m, arena_printf(a, "upper%zu", i), a, &om->upper, err);
     if (r >= 0 && !ro)

@@ -19,7 +19,8 @@ struct unpacked_layer;
 /* What a stage starts from, or a COPY takes from. */
 struct origin {
     const char *image;   /* name of an image, or NULL */
-    struct stage *stage; /* or an earlier stage; neither: nothing (scratch), or the context */
+    struct stage *stage; /* or an earlier stage; neither: nothing (scratch), or a context: */
+    const char *path;    /* a named one, or NULL: the request's */
     bool scratch;
 };
 
@@ -106,6 +107,10 @@ int stage_wait(struct stage *st, struct err *err) MUST;
 int origin_layers(struct stage *st, const struct origin *o, const char *platform,
                   const struct build_step *step, struct strv *ret, char **ret_image,
                   struct err *err) MUST;
+/** origin_context() - the directory that it is when it is a context; NULL for none. */
+const char *origin_context(const struct build *b, const struct origin *o);
+/** origin_is_main() - is it the request's context, the one with an ignore file? */
+bool origin_is_main(const struct origin *o);
 /** origin_open() - a descriptor of the tree: the context, or layers. */
 int origin_open(struct stage *st, const struct origin *o, const struct build_step *step,
                 int *ret_fd, struct err *err) MUST;

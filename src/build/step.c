@@ -270,6 +270,16 @@ int origin_layers(struct stage *st, const struct origin *o, const char *platform
     return 0;
 }
 
+const char *origin_context(const struct build *b, const struct origin *o)
+{
+    return o->path ? o->path : b->rq->context;
+}
+
+bool origin_is_main(const struct origin *o)
+{
+    return !o->stage && !o->image && !o->path;
+}
+
 int origin_open(struct stage *st, const struct origin *o, const struct build_step *step,
                 int *ret_fd, struct err *err)
 {
@@ -278,9 +288,10 @@ int origin_open(struct stage *st, const struct origin *o, const struct build_ste
     int fd;
 
     if (!o->stage && !o->image) {
-        if (!b->rq->context)
+        const char *path = origin_context(b, o);
+        if (!path)
             return err_invalid(err, "there is no build context to take files from");
-        fd = open(b->rq->context, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0)
             return err_sys(err, "open the build context");
     } else {

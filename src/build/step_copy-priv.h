@@ -13,6 +13,7 @@ struct found {
     struct tree_items items;
     struct tree_filter filter;
     bool remote;
+    bool layer; /* @fd is of the only layer that has the item, not of all of them as one tree */
     struct fetched got; /* of a remote one */
 };
 

@@ -4,8 +4,12 @@
  */
 #include "build/step_copy-priv.h"
 
+#include <fcntl.h>
 #include <string.h>
 
+#include "archive/beneath.h"
+#include "archive/pack.h"
+#include "base/auto.h"
 #include "build/key.h"
 
 /* ---- words ---- */
@@ -53,7 +57,8 @@ static int make_filter(struct copying *c, struct err *err)
     struct strv patterns = {0};
     struct ignore *exclude = NULL;
 
-    c->filter = (struct tree_filter){.ignored = is_layers(c) ? NULL : c->st->b->rq->ignored};
+    c->filter =
+        (struct tree_filter){.ignored = origin_is_main(&c->from) ? c->st->b->rq->ignored : NULL};
     for (size_t i = 0; i < c->in->exclude.n; i++) {
         char *p = NULL;
         int r = expand(c, c->in->exclude.v[i], &p, err);
@@ -111,6 +116,33 @@ static int find_remote(struct copying *c, const char *source, struct err *err)
     return 0;
 }
 
+/*
+ * What one layer alone has can be taken from its directory, without the overlay between. Looked for
+ * from the top: what is there hides what lies below, but directories are merged unless opaque.
+ * Return: fd of the layer's root, -1 when several have a part in it.
+ */
+static int only_layer(const struct copying *c, const struct tree_item *item)
+{
+    auto_close int found = -1;
+
+    for (size_t i = c->from_layers.n; i-- > 0;) {
+        auto_close int dir = layer_open(c->st->b->store, c->from_layers.v[i], NULL);
+        auto_close int root =
+            dir < 0 ? -1 : openat(dir, "diff", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        auto_close int at = root < 0 ? -1 : open_beneath(root, item->path, O_PATH | O_NOFOLLOW);
+        if (root < 0 || (at >= 0 && found >= 0))
+            return -1;
+        if (at < 0)
+            continue;
+        found = take_fd(&root);
+        auto_close int sub =
+            item->dir ? open_beneath(found, item->path, O_RDONLY | O_DIRECTORY) : -1;
+        if (!item->dir || (sub >= 0 && pack_is_opaque(sub)))
+            break;
+    }
+    return take_fd(&found);
+}
+
 static int find_local(struct copying *c, const char *source, struct err *err)
 {
     int r = c->from_fd < 0 ? open_from(c, err) : 0;
@@ -121,7 +153,13 @@ static int find_local(struct copying *c, const char *source, struct err *err)
         return err_invalid(err, "checksum can't be specified for non-HTTP(S) sources");
     struct found *f = &arena_push(&c->st->a, c->found);
     *f = (struct found){.fd = c->from_fd, .filter = c->filter};
-    return tree_find(f->fd, source, f->filter.ignored, &c->st->a, &f->items, err);
+    r = tree_find(f->fd, source, f->filter.ignored, &c->st->a, &f->items, err);
+    if (r < 0 || !is_layers(c) || f->items.n != 1)
+        return r;
+    int fd = only_layer(c, &f->items.v[0]);
+    f->layer = fd >= 0;
+    f->fd = fd >= 0 ? fd : f->fd;
+    return 0;
 }
 
 static size_t count_items(const struct copying *c)
@@ -188,7 +226,7 @@ static void key_words(const struct copying *c, struct key *k)
 
 static int key_items(const struct copying *c, const struct found *f, struct key *k, struct err *err)
 {
-    bool kept = !is_layers(c) && !f->remote && c->st->b->rq->keeps_context;
+    bool kept = origin_is_main(&c->from) && !f->remote && c->st->b->rq->keeps_context;
 
     for (size_t i = 0; i < f->items.n; i++) {
         char digest[DIGEST_LEN + 1];
@@ -308,8 +346,11 @@ int step_copy(struct stage *st, const struct planned *p, struct err *err)
         r = prepare(&c, err);
     if (r >= 0)
         r = copy_all(&c, err);
-    for (size_t i = 0; i < c.found.n; i++)
+    for (size_t i = 0; i < c.found.n; i++) {
         fetched_done(&c.found.v[i].got);
+        if (c.found.v[i].layer)
+            close_fd(&c.found.v[i].fd);
+    }
     close_fd(&c.from_fd);
     return r;
 }

@@ -49,6 +49,15 @@ static bool may_unpack(const struct copying *c, const struct found *f, const str
     return c->add && !item->dir && (f->remote ? c->in->unpack > 0 : c->in->unpack != 0);
 }
 
+/* Files of a context that goes away with the build, and those of a layer, which never change; with
+ * SOURCE_DATE_EPOCH a layer's might get other times. */
+static bool may_link(const struct copying *c, const struct found *f)
+{
+    if (is_layers(c))
+        return f->layer && c->st->b->epoch_ns == INT64_MAX;
+    return !f->remote && !c->st->b->rq->keeps_context;
+}
+
 static int copy_item(const struct copying *c, int root, const struct found *f,
                      const struct tree_item *item, struct arena *a, struct err *err)
 {
@@ -58,8 +67,7 @@ static int copy_item(const struct copying *c, int root, const struct found *f,
                                   .uid = c->uid,
                                   .gid = c->gid,
                                   .chmod = c->chmod,
-                                  .may_link =
-                                      !f->remote && !is_layers(c) && !c->st->b->rq->keeps_context};
+                                  .may_link = may_link(c, f)};
 
     if (may_unpack(c, f, item)) {
         const struct add_archive ar = {.from_fd = f->fd,

@@ -1,9 +1,14 @@
 /* FROM: what a stage begins with. The triggers that a base image left come before its own code. */
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
+#include "base/auto.h"
 #include "base/json.h"
 #include "base/time.h"
+#include "build/key.h"
 #include "build/solve-priv.h"
+#include "build/tree.h"
 
 #define DEFAULT_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -95,6 +100,68 @@ static void forget_container(struct stage *st)
     img->config->tty = img->config->open_stdin = img->config->stdin_once = false;
 }
 
+/* ---- a context ---- */
+
+static int copy_context(void *ctx, struct layer_stage *into, struct adopt_options *o,
+                        struct arena *a, struct err *err)
+{
+    static const struct strv nothing = {0};
+    static const struct tree_filter all = {0};
+    const struct stage *st = ctx;
+    auto_close int from = open(st->base.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    (void)o;
+    if (from < 0)
+        return err_sys(err, "open context %s", st->def->from->from.image);
+    auto_close int to = stage_tree(st->b, &nothing, into, err);
+    if (to < 0)
+        return to;
+    const struct tree_copy c = {.from_fd = from, .to_fd = to, .filter = &all, .uid = -1, .gid = -1};
+    const struct tree_item item = {.path = arena_strdup(a, ""), .name = NULL, .dir = true};
+    return tree_copy_item(&c, &item, "/", err);
+}
+
+/* Its files are the stage's first layer. */
+static int from_context(struct stage *st, struct err *err)
+{
+    static const struct tree_filter all = {0};
+    const struct tree_item item = {.path = arena_strdup(&st->a, ""), .dir = true};
+    char digest[DIGEST_LEN + 1];
+    bool empty = true;
+    auto_close int fd = -1;
+    int r = origin_open(st, &st->base, st->from_step, &fd, err);
+
+    if (r >= 0)
+        r = tree_digest(fd, &item, &all, false, digest, err);
+    if (r < 0)
+        return r;
+    from_nothing(st);
+    struct key *k = key_new("context");
+    key_text(k, "content", digest);
+    r = step_make(st, st->from_step, k, copy_context, st, &empty, err);
+    if (r >= 0)
+        stage_history(st, st->def->from->text, empty);
+    return r;
+}
+
+/* Return: 1 the step is ended already. */
+static int begin_stage(struct stage *st, const char *id, struct err *err)
+{
+    int r = 0;
+
+    if (id)
+        return from_image(st, id, err);
+    if (st->base.path) {
+        r = from_context(st, err);
+        return r < 0 ? r : 1;
+    }
+    if (st->base.stage)
+        from_stage(st, st->base.stage);
+    else
+        from_nothing(st);
+    return r;
+}
+
 int step_from(struct stage *st, struct err *err)
 {
     const char *platform = st->platform ? st->platform : st->b->rq->platform;
@@ -105,18 +172,13 @@ int step_from(struct stage *st, struct err *err)
         r = origin_layers(st, &st->base, platform, st->from_step, &st->layers, &id, err);
     if (r < 0)
         return r;
-    if (id)
-        r = from_image(st, id, err);
-    else if (st->base.stage)
-        from_stage(st, st->base.stage);
-    else
-        from_nothing(st);
-    if (r < 0)
-        return r;
+    int begun = begin_stage(st, id, err);
+    if (begun < 0)
+        return begun;
     st->config = st->image->config;
     forget_container(st);
     st->scope = (struct scope){
         .a = &st->a, .given = &st->b->rq->args, .outer = &st->b->global, .env = &st->config->env};
     r = add_triggers(st, err);
-    return r < 0 ? r : step_end(st, st->from_step, err);
+    return r < 0 || begun > 0 ? r : step_end(st, st->from_step, err);
 }

@@ -15,6 +15,13 @@
 
 #define TREE_DEPTH_MAX 256 /* each level takes stack and a descriptor */
 
+/** tree_is_nothing() - sockets mean nothing without their process; a 0/0 device is how an overlay
+ * notes what was deleted. */
+static inline bool tree_is_nothing(const struct stat *st)
+{
+    return S_ISSOCK(st->st_mode) || (S_ISCHR(st->st_mode) && st->st_rdev == 0);
+}
+
 /* Something that a source names. */
 struct tree_item {
     char *path; /* from the root, without "/" in front and links; "" is the root itself */

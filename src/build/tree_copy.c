@@ -193,8 +193,6 @@ static int copy_link(struct copier *k, int from_dir, const char *from, const str
 static int copy_node(struct copier *k, const struct stat *st, int dir, const char *name,
                      struct err *err)
 {
-    if (S_ISSOCK(st->st_mode))
-        return 0;
     if (mknodat(dir, name, st->st_mode, st->st_rdev) < 0 ||
         fchownat(dir, name, uid_of(k, st), gid_of(k, st), AT_SYMLINK_NOFOLLOW) < 0 ||
         fchmodat(dir, name, mode_of(k, st), 0) < 0)
@@ -252,7 +250,7 @@ static int copy_entry(struct copier *k, int from_dir, const char *from, const ch
 
     if (fstatat(from_dir, from, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return err_sys(err, "stat %s", path);
-    if (left_out(k, path, below, S_ISDIR(st.st_mode)))
+    if (left_out(k, path, below, S_ISDIR(st.st_mode)) || tree_is_nothing(&st))
         return 0;
     FAIL_POINT("build.copy.entry", err);
     if (S_ISDIR(st.st_mode))

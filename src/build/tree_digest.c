@@ -158,7 +158,7 @@ static int add_entry(struct digester *d, int dir, const char *name, const char *
 
     if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return err_sys(err, "stat %s", path);
-    if (left_out(d->f, path, below, S_ISDIR(st.st_mode)) || S_ISSOCK(st.st_mode))
+    if (left_out(d->f, path, below, S_ISDIR(st.st_mode)) || tree_is_nothing(&st))
         return 0;
     add(d, below);
     add_numbers(d, &st);

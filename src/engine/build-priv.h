@@ -2,6 +2,7 @@
 #pragma once
 
 #include "build/build.h"
+#include "build/fetch.h"
 #include "engine/build.h"
 #include "engine/engine-priv.h"
 
@@ -39,3 +40,42 @@ void build_session_fill(struct build_session *s, struct build_request *rq);
 struct kept_context *build_session_context(const struct build_session *s);
 /** build_session_free() - NULL is fine; wipes, lets a context go. Touches the disk. */
 void build_session_free(struct build_session *s);
+
+#define BUILD_DEFAULT_FILE "Dockerfile"
+
+/* build_context.c: the files that a build is given, in directories that live as long as it. */
+struct source;
+struct build_context {
+    struct fetcher fetcher;
+    int gone_fd; /* of the request */
+    struct arena *a;
+    struct fetched file;    /* a download that the context came out of */
+    struct fetched dir;     /* the context */
+    int fd;                 /* what of it counts */
+    bool kept;              /* it is one that stays for the next build */
+    char *path;             /* the same, absolute */
+    const char *dockerfile; /* its path, when the context decides; else NULL */
+    struct build_named_list named;
+    struct {
+        struct fetched *v;
+        size_t n;
+    } more; /* named ones that are directories */
+};
+/**
+ * build_context_open() - from the request's body, or from where the request says; and the named
+ * ones
+ * @kept: that of the request's session, whose missing files are the body; or NULL
+ * @ret: freed by build_context_done(), also after an error
+ */
+int build_context_open(struct engine *e, const struct build_opts *o, struct kept_context *kept,
+                       struct source *body, struct arena *a, struct build_context *ret,
+                       struct err *err) MUST;
+void build_context_done(struct build_context *c);
+/** build_context_dockerfile() - the text of the file @path in it. Return: 0; -EINVAL. */
+int build_context_dockerfile(const struct build_context *c, const char *path, struct buf *out,
+                             struct err *err) MUST;
+/** build_context_ignore() - what its .dockerignore says, or that of the Dockerfile @path; NULL:
+ * nothing.
+ */
+int build_context_ignore(const struct build_context *c, const char *path, struct arena *a,
+                         const struct ignore **ret, struct err *err) MUST;

@@ -15,6 +15,7 @@ struct build_opts {
     const char *dockerfile; /* path in the context; NULL or "": Dockerfile */
     const char *remote;     /* where the context comes from instead of the body; "" for the body */
     const char *session;    /* id of what engine_build_session() keeps, or NULL */
+    struct strmap contexts; /* further ones by name: "docker-image://NAME", a Git repository */
     struct strv tags;       /* as users write them */
     struct build_auths auths;
     struct build_request rq; /* what the front end knows; file, context and names come from here */

@@ -1,11 +1,16 @@
 """Servers of this test alone: files by HTTP, and Git repositories by git:// and HTTP."""
 import http.server
 import os
+import shutil
 import socket
 import subprocess
 import threading
 
+import pytest
+
 from cleat import until
+
+needs_git = pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
 
 GIT_ENV = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "GIT_CONFIG_NOSYSTEM": "1",
            "GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@example.org",

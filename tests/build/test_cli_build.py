@@ -328,9 +328,9 @@ def test_other_names_of_the_command(build, command):
     assert image_id(build)
 
 
-def test_an_address_says_that_it_is_not_built(build):
+def test_an_address_is_fetched_by_the_daemon(build):
     done = build(context="https://example.invalid/x.git")
-    assert done.code == 1 and "not built yet" in done.out
+    assert done.code == 1 and "fetch https://example.invalid/x.git" in done.out
 
 
 def test_no_daemon(build):

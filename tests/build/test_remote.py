@@ -2,7 +2,6 @@
 import gzip
 import hashlib
 import os
-import shutil
 import socket
 
 import pytest
@@ -11,37 +10,9 @@ import builds
 import remotes
 from cleat import until
 from images import layer
+from remotes import needs_git
 
 TAR = layer(("t/a", b"in a tar\n", {"mode": 0o640, "uid": 7, "gid": 8}))
-needs_git = pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
-
-
-@pytest.fixture
-def web(sandbox, tmp_path):
-    w = remotes.Web(str(tmp_path / "repos"))
-    yield w
-    w.close()
-
-
-@pytest.fixture
-def repo(sandbox, tmp_path):
-    r = remotes.Repo(str(tmp_path / "repos"), "r")
-    builds.write_tree(r.work, {"f": "first\n", "d/g": "g\n", "d/l": builds.Link("../f"),
-                               "out": builds.Link("/etc"), "x.sh": builds.Mode("#!", 0o755)})
-    r.first = r.commit()
-    r.git("tag", "-a", "-m", "t", "v1")
-    r.git("branch", "old")
-    builds.write_tree(r.work, {"f": "second\n"})
-    r.second = r.commit()
-    r.publish()
-    return r
-
-
-@pytest.fixture
-def git(repo, tmp_path):
-    s = remotes.GitServer(str(tmp_path / "repos"))
-    yield s
-    s.close()
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ from cleat import until
 POINTS = [p for p in cleat.fail_points() if p.startswith((
     "layer.", "blob.", "image.create", "image.insert", "image.tag", "image.untag", "image.delete",
     "image.remove", "image.load", "image.import", "store.gc", "catalog.commit"))
-          and not p.startswith(("layer.adopt", "layer.settle"))]  # tests/build
+          and not p.startswith(cleat.OF_BUILDS)]
 BROKEN = (OSError, http.client.HTTPException, AssertionError, ValueError)
 NEW = [t.tar(t.file(b"f%d" % i, b"%d" % i * 5000)) for i in range(3)]
 LOADED = images.docker_archive(["fault:1", "fault:2"], NEW[:2])

@@ -577,6 +577,10 @@ def nft_ruleset():
     return sorted(json.dumps(x, sort_keys=True) for x in rows)
 
 
+# Fail points that only a build comes by; tests/build passes them all.
+OF_BUILDS = ("build.", "layer.adopt.", "layer.settle.")
+
+
 def fail_points():
     """Names of all fail points in the source, in order of appearance."""
     import re
