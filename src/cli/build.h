@@ -21,7 +21,7 @@ struct map;
 struct build_flags {
     char *file, *target, *network, *iidfile, *metadata_file, *progress, *call, *cgroup_parent;
     struct strv tag, build_arg, label, no_cache_filter, add_host, platform, allow, security_opt;
-    struct strv ulimit, secret, ssh, output, cache_from, cache_to;
+    struct strv ulimit, secret, ssh, output, cache_from, cache_to, build_context;
     bool no_cache, pull, quiet, check, squash, push, load, compress;
     int64_t shm_size, memory, memory_swap, cpu_period, cpu_quota, cpu_shares;
     char *cpuset_cpus, *cpuset_mems;
@@ -29,7 +29,7 @@ struct build_flags {
     /* Taken and without effect here, or not built yet (build_flags_check()). */
     bool rm, force_rm, disable_content_trust, debug;
     char *builder, *isolation, *provenance, *sbom;
-    struct strv annotation, attest, build_context;
+    struct strv annotation, attest;
 };
 
 /** build_flags_check() - refuse what cannot be done, and what makes no sense together. */
@@ -55,6 +55,9 @@ struct build_context {
     struct ignore *ignore;
     struct map *wanted; /* of these paths alone the tar is made; NULL: of all */
 };
+
+/** build_is_remote() - an address that the daemon fetches. */
+bool build_is_remote(const char *where);
 
 /**
  * build_context_open() - find out what PATH|URL|- and --file mean

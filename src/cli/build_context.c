@@ -25,7 +25,7 @@
 
 /* ---- addresses ---- */
 
-static bool is_remote(const char *where)
+bool build_is_remote(const char *where)
 {
     static const char *const starts[] = {"http://", "https://", "git://",
                                          "git@",    "ssh://",   "github.com/"};
@@ -234,7 +234,7 @@ int build_context_open(struct cli *cli, const struct build_flags *f, const char 
     *ret = (struct build_context){.cli = cli, .dir_fd = -1, .stream_fd = -1};
     if (str_eq(where, "-"))
         return open_stdin(ret, f, err);
-    if (!is_remote(where))
+    if (!build_is_remote(where))
         return open_dir(ret, f, where, err);
     ret->remote = where;
     ret->dockerfile = str_empty(f->file) ? NULL : f->file;

@@ -11,6 +11,7 @@ import pytest
 
 import builds
 from cleat import until
+from remotes import needs_git
 
 RUN_ECHO = "FROM busybox\nRUN echo to-the-log\n"
 
@@ -298,7 +299,7 @@ def test_warnings_stand_at_the_end(build):
 
 @pytest.mark.parametrize("args,what", [
     (["--annotation", "a=b"], "--annotation"), (["--attest", "type=sbom"], "--attest"),
-    (["--build-context", "x=."], "--build-context"),
+    (["--build-context", "x=."], "--build-context with a directory"),
     (["--cache-from", "type=gha"], "--cache-from type=gha"),
     (["--cache-from", "type=registry,ref=x,mode=max"], "--cache-from mode=max"),
     (["--cache-to", "type=registry,ref=x"], "--cache-to"), (["--provenance", "mode=max"], "--provenance"),
@@ -537,3 +538,12 @@ def test_bases_of_a_registry_that_wants_a_password(build, tmp_path, pull):
     finally:
         reg.close()
         back.close()
+
+
+@needs_git
+def test_a_repository(build, repo, git):
+    builds.write_tree(repo.work, {"Dockerfile": "FROM scratch\nCOPY f /f\n"})
+    repo.commit()
+    repo.publish()
+    tree = build(context="%s/r.git" % git.url).ok().tree()
+    assert tree["f"].data == b"second\n"
