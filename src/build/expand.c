@@ -299,9 +299,10 @@ static int charge(struct walk *w, const struct result *r)
 {
     size_t n = r->total + r->text.len;
 
-    if (n > EXPAND_TOTAL_MAX || *w->x->total > EXPAND_TOTAL_MAX - n)
+    if (n > EXPAND_TOTAL_MAX ||
+        __atomic_load_n(w->x->total, __ATOMIC_RELAXED) > EXPAND_TOTAL_MAX - n)
         return too_much(w);
-    *w->x->total += n;
+    __atomic_fetch_add(w->x->total, n, __ATOMIC_RELAXED); /* stages run at once */
     return 0;
 }
 

@@ -6,7 +6,7 @@
 
 #include "base/mem.h"
 
-#define FORMAT "cleat-build-1" /* another one when a step of the same words does something else */
+#define FORMAT "cleat-build-2" /* another one when a step of the same words does something else */
 
 struct key {
     struct sha256 *h;

@@ -28,7 +28,7 @@ static int global_scope(struct build *b, struct err *err)
 {
     int r = 0;
 
-    b->global = (struct scope){.a = &b->a, .given = &b->rq->args};
+    b->global = (struct scope){.a = &b->a, .given = &b->rq->args, .total = &b->expanded};
     set_platform(&b->global, "TARGET", &b->target, &b->a);
     set_platform(&b->global, "BUILD", &b->native, &b->a);
     scope_set(&b->global, "TARGETSTAGE", str_or(b->rq->target, "default"));
@@ -241,6 +241,23 @@ static void plan_steps(struct build *b, struct stage *st)
     }
 }
 
+/* What was not needed before, and is not planned yet. */
+static void plan_needed(struct build *b)
+{
+    for (size_t i = 0; i < b->nstages; i++)
+        if (b->stages[i].needed && !b->stages[i].from_step)
+            plan_steps(b, &b->stages[i]);
+}
+
+int plan_trigger(struct build *b, const struct stage *st, const struct ins *ins, struct err *err)
+{
+    int r = need_ins(b, st, ins, err);
+
+    if (r >= 0)
+        plan_needed(b);
+    return r;
+}
+
 int plan_build(struct build *b, struct err *err)
 {
     int r = platform_parse(NULL, &b->native, err);
@@ -257,8 +274,7 @@ int plan_build(struct build *b, struct err *err)
         r = find_target(b, err);
     if (r >= 0)
         r = need(b, b->result, err);
-    for (size_t i = 0; r >= 0 && i < b->nstages; i++)
-        if (b->stages[i].needed)
-            plan_steps(b, &b->stages[i]);
+    if (r >= 0)
+        plan_needed(b);
     return r;
 }

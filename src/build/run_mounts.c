@@ -207,7 +207,7 @@ static int make_cache(struct run_mounts *m, struct run_mount *x, struct build_ru
     const struct cache_want want = {.st = m->st,
                                     .step = m->p->step,
                                     .m = x->m,
-                                    .id = str_or(x->id, x->target),
+                                    .id = str_or(x->id, path_clean(a, x->target)),
                                     .source = x->source,
                                     .from = &x->from};
 

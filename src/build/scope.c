@@ -43,7 +43,8 @@ static void note_unset(void *ctx, const char *name)
 
 struct expander scope_expander(struct scope *s, char escape)
 {
-    return (struct expander){.get = get, .ctx = s, .escape = escape, .unset = note_unset};
+    return (struct expander){
+        .get = get, .ctx = s, .escape = escape, .total = s->total, .unset = note_unset};
 }
 
 /* What the request gives wins over the default; "ARG NAME" alone takes over what is set outside. */

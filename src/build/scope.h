@@ -13,7 +13,8 @@ struct scope {
     const struct scope *outer;  /* of a stage: the global one, for "ARG NAME" */
     struct strmap args;         /* declared and set */
     const struct strv *env;     /* "NAME=value"; NULL in the global scope */
-    struct strv unset;          /* names that were used and are not set */
+    size_t *total; /* what all results of the build may take (expander.total); shared by stages */
+    struct strv unset; /* names that were used and are not set */
 };
 
 /** scope_declare() - an ARG instruction. Return: 0; errors of the default's expansion. */

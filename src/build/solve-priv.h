@@ -34,7 +34,9 @@ struct stage {
     struct build *b;
     const struct df_stage *def;
     unsigned index;
-    bool needed, begun, done;
+    bool needed, done;
+    bool claimed; /* somebody starts its thread */
+    bool begun;   /* there is one */
     pthread_t thread;
 
     struct origin base;
@@ -65,6 +67,7 @@ struct build {
     struct dockerfile file;
     struct df_program program;
     struct scope global;
+    size_t expanded; /* bytes that variables expanded to */
     struct check_config checks;
     struct platform target, native;
     int64_t epoch_ns; /* SOURCE_DATE_EPOCH, or INT64_MAX */
@@ -92,6 +95,9 @@ int plan_build(struct build *b, struct err *err) MUST;
 /** plan_origin() - what "--from=@name" means for @st. */
 int plan_origin(struct build *b, const struct stage *st, const char *name, struct origin *ret,
                 struct err *err) MUST;
+/** plan_trigger() - a trigger of ONBUILD may need stages that nothing did; the lock is held. */
+int plan_trigger(struct build *b, const struct stage *st, const struct ins *ins,
+                 struct err *err) MUST;
 /** plan_step() - a step more: "[build 2/5] RUN make". @stage: "build 2/5". */
 /** plan_is_step() - does it make files, or only touch the config? */
 bool plan_is_step(const struct ins *ins);
@@ -100,6 +106,8 @@ struct build_step *plan_step(struct build *b, const char *stage, const char *tex
 /* solve.c */
 int build_tell_event(struct build *b, struct build_event *e, struct err *err) MUST;
 bool build_failed(struct build *b);
+/** build_trigger() - plan_trigger(), and those stages begin. */
+int build_trigger(struct stage *st, const struct ins *ins, struct err *err) MUST;
 /** stage_wait() - until @st is done. Return: 0, -ECANCELED when the build has failed. */
 int stage_wait(struct stage *st, struct err *err) MUST;
 /** origin_layers() - waits for a stage, or pulls an image. @step: whose progress a pull is.

@@ -182,18 +182,73 @@ static void wait_stages(struct build *b)
     }
 }
 
-static int run_stages(struct build *b, struct err *err)
+/* One that is needed and that nobody starts yet; it counts as running from now on. */
+static struct stage *claim_stage(struct build *b)
 {
-    for (size_t i = 0; i < b->nstages; i++)
-        b->running += b->stages[i].needed;
-    for (size_t i = 0; i < b->nstages; i++) {
+    struct stage *found = NULL;
+
+    (void)pthread_mutex_lock(&b->lock);
+    for (size_t i = 0; !found && i < b->nstages; i++)
+        if (b->stages[i].needed && !b->stages[i].claimed)
+            found = &b->stages[i];
+    if (found) {
+        found->claimed = true;
+        b->running++;
+    }
+    (void)pthread_mutex_unlock(&b->lock);
+    return found;
+}
+
+static void start_stages(struct build *b)
+{
+    struct stage *st;
+
+    while ((st = claim_stage(b))) {
         struct err why = {0};
-        int r = b->stages[i].needed ? start_stage(&b->stages[i], &why) : 0;
+        int r = start_stage(st, &why);
         if (r < 0) {
             fail(b, r, &why);
             one_less(b);
         }
     }
+}
+
+/* Those from @first on; others may add some meanwhile. */
+static int tell_planned(struct build *b, size_t first, size_t end, struct err *err)
+{
+    int r = 0;
+
+    for (size_t i = first; r >= 0 && i < end; i++) {
+        (void)pthread_mutex_lock(&b->lock);
+        struct build_event e = {.kind = BUILD_PLANNED, .step = b->steps.v[i]};
+        (void)pthread_mutex_unlock(&b->lock);
+        r = build_tell_event(b, &e, err);
+    }
+    return r;
+}
+
+int build_trigger(struct stage *st, const struct ins *ins, struct err *err)
+{
+    struct build *b = st->b;
+
+    (void)pthread_mutex_lock(&b->lock);
+    size_t first = b->steps.n;
+    int r = plan_trigger(b, st, ins, err);
+    size_t end = b->steps.n;
+    (void)pthread_mutex_unlock(&b->lock);
+    if (r >= 0)
+        r = tell_planned(b, first, end, err);
+    if (r >= 0)
+        start_stages(b);
+    return r;
+}
+
+static int run_stages(struct build *b, struct err *err)
+{
+    /* Until all are started, this counts as one, so that the first to end is not the last. */
+    b->running = 1;
+    start_stages(b);
+    one_less(b);
     wait_stages(b);
     for (size_t i = 0; i < b->nstages; i++)
         if (b->stages[i].begun)
@@ -217,17 +272,6 @@ static int make_pipes(struct build *b, struct err *err)
     b->ended_rd = fds[0];
     b->ended_wr = fds[1];
     return 0;
-}
-
-static int tell_plan(struct build *b, struct err *err)
-{
-    int r = 0;
-
-    for (size_t i = 0; r >= 0 && i < b->steps.n; i++) {
-        struct build_event e = {.kind = BUILD_PLANNED, .step = b->steps.v[i]};
-        r = build_tell_event(b, &e, err);
-    }
-    return r;
 }
 
 /* ---- checks ---- */
@@ -278,7 +322,7 @@ static int solve(struct build *b, struct arena *a, struct build_result *ret, str
         return r;
     r = cache_image_take(b, err);
     if (r >= 0)
-        r = tell_plan(b, err);
+        r = tell_planned(b, 0, b->steps.n, err);
     if (r >= 0)
         r = make_pipes(b, err);
     if (r >= 0)

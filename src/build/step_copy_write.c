@@ -30,6 +30,14 @@ static bool is_dir(int root, const char *path)
     return fd >= 0;
 }
 
+/* A file goes to where a link leads that lies in its place, inside the root. */
+static char *behind_link(int root, char *dest, struct arena *a)
+{
+    struct tree_item item;
+
+    return tree_resolve(root, dest, a, &item) < 0 ? dest : arena_printf(a, "/%s", item.path);
+}
+
 /* Where an item goes; its own name counts for a file in a directory. */
 static char *place_of(const struct copying *c, int root, const struct tree_item *item,
                       struct arena *a)
@@ -40,7 +48,7 @@ static char *place_of(const struct copying *c, int root, const struct tree_item 
         return c->dest;
     if (str_ends(c->dest, "/") || is_dir(root, c->dest))
         return arena_printf(a, "%s/%s", c->dest, base_of(item->name));
-    return c->dest;
+    return behind_link(root, c->dest, a);
 }
 
 /* Archives are unpacked unless told otherwise; what comes from the net only when told. */
@@ -97,7 +105,7 @@ static int write_file(const struct copying *c, int root, const struct df_heredoc
                       struct arena *a, struct err *err)
 {
     bool dir = str_ends(c->dest, "/") || is_dir(root, c->dest);
-    char *path = dir ? arena_printf(a, "%s/%s", c->dest, h->name) : c->dest;
+    char *path = dir ? arena_printf(a, "%s/%s", c->dest, h->name) : behind_link(root, c->dest, a);
     const char *name = NULL;
     auto_close int at = rootfs_parent(root, path, &name, err);
 

@@ -59,6 +59,9 @@ static int add_trigger(struct stage *st, const char *text, struct planned *ret, 
     *ret = (struct planned){.ins = ins};
     if (!plan_is_step(ins))
         return 0;
+    r = build_trigger(st, ins, err);
+    if (r < 0)
+        return r;
     (void)pthread_mutex_lock(&b->lock);
     ret->step = plan_step(b, arena_printf(&b->a, "%s onbuild", st->def->name), text);
     (void)pthread_mutex_unlock(&b->lock);
@@ -177,8 +180,11 @@ int step_from(struct stage *st, struct err *err)
         return begun;
     st->config = st->image->config;
     forget_container(st);
-    st->scope = (struct scope){
-        .a = &st->a, .given = &st->b->rq->args, .outer = &st->b->global, .env = &st->config->env};
+    st->scope = (struct scope){.a = &st->a,
+                               .given = &st->b->rq->args,
+                               .outer = &st->b->global,
+                               .env = &st->config->env,
+                               .total = &st->b->expanded};
     r = add_triggers(st, err);
     return r < 0 || begun > 0 ? r : step_end(st, st->from_step, err);
 }

@@ -75,6 +75,7 @@ struct tree_copy {
  * tree_copy_item() - to @dest, below the root @to_fd
  * @dest: for a directory, where its content goes; for a file, its new path. Missing directories are
  *   made; links on the way are followed inside the root.
+ * Directories that are made belong to @c's owner; one that a directory becomes is like that.
  * Return: 0; -ENOTDIR, -EISDIR (invalid) with BuildKit's words.
  */
 int tree_copy_item(const struct tree_copy *c, const struct tree_item *item, const char *dest,

@@ -286,12 +286,40 @@ static int copy_dir(struct copier *k, int from, const char *path, const char *be
 
 /* ---- the item ---- */
 
+/* Directories that have to be made for it belong to whom it belongs. */
+static int own_parents(struct copier *k, const char *dest, struct err *err)
+{
+    const struct tree_copy *c = k->c;
+    int r = 0;
+
+    for (const char *p = strchr(dest + 1, '/'); r >= 0 && p; p = strchr(p + 1, '/')) {
+        auto_free char *part = xstrndup(dest, (size_t)(p - dest));
+        auto_close int there = rootfs_open(c->to_fd, part, O_PATH, NULL);
+        if (there != -ENOENT)
+            continue;
+        auto_close int made = rootfs_mkdir_p(c->to_fd, part, 0755, err);
+        r = made;
+        if (r >= 0 && fchownat(made, "", (uid_t)c->uid, (gid_t)c->gid, AT_EMPTY_PATH) < 0)
+            r = err_sys(err, "set the owner of %s", part);
+    }
+    return r < 0 ? r : 0;
+}
+
+/* A directory that was not there becomes as the source's is. */
 static int copy_whole_dir(struct copier *k, const struct tree_item *item, const char *dest,
                           struct err *err)
 {
+    struct stat st;
+    auto_close int there = rootfs_open(k->c->to_fd, dest, O_PATH, NULL);
     auto_close int from = rootfs_open(k->c->from_fd, item->path, O_RDONLY | O_DIRECTORY, err);
+    int r = from < 0 ? from : copy_dir(k, from, item->path, "", dest, err);
 
-    return from < 0 ? from : copy_dir(k, from, item->path, "", dest, err);
+    if (r < 0 || there != -ENOENT)
+        return r;
+    auto_close int made = rootfs_open(k->c->to_fd, dest, O_RDONLY | O_DIRECTORY, err);
+    if (made < 0 || fstat(from, &st) < 0)
+        return made < 0 ? made : err_sys(err, "stat %s", item->path);
+    return copy_attrs(k, from, made, &st, err);
 }
 
 static int copy_one(struct copier *k, const struct tree_item *item, const char *dest,
@@ -321,7 +349,10 @@ int tree_copy_item(const struct tree_copy *c, const struct tree_item *item, cons
 {
     struct copier k = {
         .c = c, .links = map_new(), .names = xmalloc(XATTR_MAX), .val = xmalloc(XATTR_MAX)};
-    int r = item->dir ? copy_whole_dir(&k, item, dest, err) : copy_one(&k, item, dest, err);
+    int r = c->uid > 0 || c->gid > 0 ? own_parents(&k, dest, err) : 0;
+
+    if (r >= 0)
+        r = item->dir ? copy_whole_dir(&k, item, dest, err) : copy_one(&k, item, dest, err);
 
     free_links(k.links);
     free(k.names);

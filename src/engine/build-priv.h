@@ -49,6 +49,7 @@ struct build_context {
     struct fetcher fetcher;
     int gone_fd; /* of the request */
     struct arena *a;
+    bool keep_git_dir;      /* of repositories */
     struct fetched file;    /* a download that the context came out of */
     struct fetched dir;     /* the context */
     int fd;                 /* what of it counts */

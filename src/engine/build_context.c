@@ -24,6 +24,7 @@
 
 #define IGNORE_MAX (1u << 20)
 #define NAMED_MAX 64
+#define KEEP_GIT_DIR "BUILDKIT_CONTEXT_KEEP_GIT_DIR" /* a build argument */
 
 /* ---- a tar ---- */
 
@@ -71,11 +72,12 @@ static int blame_request(struct err *err, int r)
 
 static int from_git(struct build_context *c, const char *url, struct fetched *ret, struct err *err)
 {
-    struct git_url u;
+    struct git_url u = {0};
     /* As the context of a repository is named without a protocol. */
     const char *full = str_starts(url, "github.com/") ? arena_printf(c->a, "https://%s", url) : url;
     int r = git_url_parse(full, c->a, &u, err);
 
+    u.keep_git_dir |= c->keep_git_dir;
     return r < 0 ? r : fetch_git(&c->fetcher, &u, c->a, ret, err);
 }
 
@@ -187,6 +189,7 @@ int build_context_open(struct engine *e, const struct build_opts *o, struct kept
     int tmp = openat(e->data_fd, "build/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
     *c = (struct build_context){.gone_fd = o->rq.gone_fd, .a = a, .fd = -1};
+    (void)!str_to_bool(str_or(strmap_get(&o->rq.args, KEEP_GIT_DIR), "0"), &c->keep_git_dir);
     c->fetcher = (struct fetcher){.web = e->build_host.web, .tmp_fd = tmp, .gone_fd = &c->gone_fd};
     if (tmp < 0)
         return err_sys(err, "open the builder's directory");

@@ -111,10 +111,11 @@ class Builder:
         self.cli.env["DOCKER_BUILDKIT"] = "0"
 
     def __call__(self, dockerfile=None, files=None, *args, network="none", context=None, **kw):
-        """@dockerfile None: the one of @files."""
+        """@dockerfile None: the one of @files. "{context}" in @args is the context's path."""
         write_tree(self.context, files or {})
         if dockerfile is not None:
             write_tree(self.context, {"Dockerfile": dockerfile})
+        args = [str(x).replace("{context}", self.context) for x in args]
         return Built(self, self.cli("build", "--network", network, "-t", self.tag, *args,
                                     context or self.context, **kw))
 

@@ -42,7 +42,17 @@ CASES = [
     Case("copy_chown_numbers", "FROM busybox\nCOPY --chown=12:34 d /d\n", TREE,
          tree={"d/a": "0644 12:34 a\n", "d/e": "dir 0755 12:34"}),
     Case("copy_replaces", "FROM busybox\nRUN echo old > /g && ln -s g /h\nCOPY f /g\nCOPY x.c /h\n",
-         TREE, tree={"g": "0644 0:0 f\n", "h": "0644 0:0 x"}),
+         TREE, tree={"g": "0644 0:0 x", "h": "link:g"}),
+    Case("copy_replaces_a_link_in_a_dir", "FROM busybox\nRUN mkdir /q && ln -s /etc/passwd /q/f\n"
+         "COPY f /q/\n", TREE, tree={"q/f": "0644 0:0 f\n", "etc/passwd": "~root"}),
+    Case("copy_makes_dirs_as_they_are", "FROM busybox\nCOPY p /new/p\nCOPY p /home\n",
+         {"p/x": "x", "p": None}, tree={"new/p/x": "~x", "home": "dir 0755 0:0"}),
+    Case("copy_chown_of_new_dirs", "FROM busybox\nCOPY --chown=12:34 f /n/m/f\n"
+         "COPY --chown=12:34 d /home/k\n", TREE,
+         tree={"n": "dir 0755 12:34", "n/m": "dir 0755 12:34", "home/k": "dir 0755 12:34",
+               "home": "dir 0755 0:0"}),
+    Case("copy_from_keeps_the_dirs_mode", "FROM busybox AS b\nRUN mkdir -m 1770 /d && chown 5:6 /d\n"
+         "FROM busybox\nCOPY --from=b /d /n\n", tree={"n": "dir 1770 5:6"}),
     Case("copy_into_what_was_removed", "FROM busybox\nRUN rm -r /home\nCOPY d /home\n", TREE,
          tree={"home/a": "0644 0:0 a\n"}, gone=["home/web"]),
     Case("ignored_files_are_not_there", "FROM busybox\nCOPY . /i/\n",

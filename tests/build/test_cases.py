@@ -6,11 +6,16 @@ import cases_add
 import cases_config
 import cases_copy
 import cases_errors
+import cases_expand
+import cases_flags
+import cases_heredoc
+import cases_ignore
 import cases_run
 import cases_stages
 
-ALL = [c for m in (cases_config, cases_copy, cases_add, cases_run, cases_stages, cases_errors)
-       for c in m.CASES]
+TOPICS = (cases_config, cases_copy, cases_add, cases_run, cases_stages, cases_errors, cases_heredoc,
+          cases_expand, cases_ignore, cases_flags)
+ALL = [c for m in TOPICS for c in m.CASES]
 PAIRS = [(client, case) for case in ALL for client in builds.CLIENTS
          if case.only in (None, client)]
 

@@ -98,6 +98,8 @@ def test_repository(post, repo, git):
     repo.publish()
     tree = post(remote=git.url + "/r.git").ok().tree()
     assert str(tree["c/f"]) == "0644 0:0 second\n" and "c/.git" not in tree
+    tree = post(remote=git.url + "/r.git", buildargs={"BUILDKIT_CONTEXT_KEEP_GIT_DIR": "1"}).tree()
+    assert "c/.git/HEAD" in tree
     for sub in ("#main:d", "?subdir=d", "#:e"):
         tree = post(remote=git.url + "/r.git" + sub).ok().tree()
         assert "d/g" in tree and "d/l" not in tree

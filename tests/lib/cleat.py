@@ -305,8 +305,10 @@ class Api:
 class Daemon:
     """cleatd on roots and a socket of its own, with the recording proxy in front."""
 
-    def __init__(self, build=BUILD, args=(), env=None, record=None, proxy=True):
-        """@proxy: False for a test of other things than the API, which then starts sooner."""
+    def __init__(self, build=BUILD, args=(), env=None, record=None, proxy=True, online=False):
+        """@proxy: False for a test of other things than the API, which then starts sooner.
+        @online: in the machine's network, to fetch packages; it must have no bridge then."""
+        self.online = online
         self.build, self.args, self.env = build, list(args), dict(env or {})
         self.dir = tempfile.mkdtemp(prefix="cleat-test-")
         self.socket = os.path.join(self.dir, "real.sock")
@@ -332,6 +334,7 @@ class Daemon:
              "--pidfile", os.path.join(self.dir, "cleatd.pid"),
              "--cgroup-parent", "/" + self.cgroup, *self.args],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            preexec_fn=outside if self.online else None,
             env={**os.environ, **self.env, **(env or {})})
         log.close()
         if not self.proxy and self.public != self.socket:

@@ -17,6 +17,10 @@ _number = itertools.count(1)
 _session = []  # the shared daemon while it lives
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "seconds(n): the test may take longer than others")
+
+
 @pytest.fixture(scope="session")
 def sandbox():
     why = cleat.why_not()
@@ -29,12 +33,14 @@ def sandbox():
 
 
 @pytest.fixture(autouse=True)
-def time_limit():
+def time_limit(request):
     """A hung test is a failed test."""
+    mark = request.node.get_closest_marker("seconds")
+    limit = mark.args[0] if mark else TEST_SECONDS
     def expired(*_):
-        raise TimeoutError("test took more than %d s" % TEST_SECONDS)
+        raise TimeoutError("test took more than %d s" % limit)
     old = signal.signal(signal.SIGALRM, expired)
-    signal.alarm(TEST_SECONDS)
+    signal.alarm(limit)
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, old)

@@ -12,50 +12,13 @@ import images
 import world
 from cleat import Api, until
 from clients import Cli, DOCKER
-
-VERSION = "1.41"  # of Debian's dockerd 20.10
-
+from peer import VERSION, dockerd
 
 @pytest.fixture(scope="module")
 def peer(sandbox):
     """Its API, in a network namespace of its own."""
-    if os.environ.get("CLEAT_SANITIZED"):
-        pytest.skip("runs once, without sanitizers")
-    program = shutil.which("dockerd")
-    if not program:
-        pytest.skip("no dockerd")
-    folder, netns = tempfile.mkdtemp(prefix="cleat-peer-"), "peer-%d" % os.getpid()
-    path = folder + "/sock"
-    world.ip("netns", "add", netns)
-    world.ip("-n", netns, "link", "set", "lo", "up")
-    # With mounts of its own, too: nobody takes its processes for leftovers of ours. ("ip netns
-    # exec" would hide the cgroups from it.)
-    process = subprocess.Popen(
-        ["nsenter", "--net=/run/netns/" + netns, "unshare", "--mount", program, "--data-root", folder + "/data", "--exec-root",
-         folder + "/exec", "-p", folder + "/pid", "-H", "unix://" + path],
-        stdout=open(folder + "/log", "wb"), stderr=subprocess.STDOUT)
-    try:
-        def answers():
-            if process.poll() is not None:
-                with open(folder + "/log", encoding="utf-8", errors="replace") as f:
-                    pytest.skip("dockerd does not start here: " + f.read()[-300:])
-            try:
-                return cleat.connects(path) and Api(path).get("/_ping").status == 200
-            except OSError:  # it does not serve yet
-                return False
-        until(answers, 30, "dockerd answers")
-        api = Api(path, VERSION)
-        api.ok("POST", "/images/load", images.docker_archive(["busybox:latest"], [images.busybox()]),
-               headers={"Content-Type": "application/x-tar"})
-        yield api
-        for c in api.ok("GET", "/containers/json", all=1):
-            api.delete("/containers/" + c["Id"], force=1)
-    finally:
-        process.terminate()
-        process.wait(30)
-        cleat.unmount_below(folder)
-        subprocess.run(["ip", "netns", "del", netns], check=False)
-        shutil.rmtree(folder, ignore_errors=True)
+    with dockerd("peer") as d:
+        yield d.api
 
 
 NET = {"Name": "pa", "CheckDuplicate": True}

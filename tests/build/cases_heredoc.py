@@ -1,0 +1,32 @@
+"""Heredocs of COPY, ADD and RUN."""
+from cases import Case
+
+CASES = [
+    Case("heredoc_copy_file", "FROM busybox\nCOPY <<EOF /x/f\none\ntwo\nEOF\n",
+         tree={"x/f": "0644 0:0 one\ntwo\n"}),
+    Case("heredoc_copy_named", "FROM busybox\nCOPY <<a.txt <<b.txt /x/\nA\na.txt\nB\nb.txt\n",
+         tree={"x/a.txt": "0644 0:0 A\n", "x/b.txt": "0644 0:0 B\n"}),
+    Case("heredoc_with_files", "FROM busybox\nCOPY f <<g /x/\nG\ng\n", {"f": "f"},
+         tree={"x/f": "0644 0:0 f", "x/g": "0644 0:0 G\n"}),
+    Case("heredoc_expands", "FROM busybox\nARG A=1\nENV B=2\nCOPY <<EOF /f\n$A ${B} ${C:-3} \\$A \"q\"\nEOF\n",
+         tree={"f": '0644 0:0 1 2 3 $A "q"\n'}),
+    Case("heredoc_quoted", "FROM busybox\nARG A=1\nCOPY <<'EOF' /f\n$A \\$A\nEOF\nCOPY <<\"E\" /g\n$A\nE\n",
+         tree={"f": "0644 0:0 $A \\$A\n", "g": "0644 0:0 $A\n"}),
+    Case("heredoc_tabs", "FROM busybox\nCOPY <<-EOF /f\n\ta\n\t\tb\n  c\n\tEOF\n",
+         tree={"f": "0644 0:0 a\nb\n  c\n"}),
+    Case("heredoc_keeps_comments", "FROM busybox\nCOPY <<EOF /f\n# no comment\n\nEOF \nEOF\n",
+         tree={"f": "0644 0:0 # no comment\n\nEOF \n"}),
+    Case("heredoc_chown_chmod", "FROM busybox\nCOPY --chown=web:staff --chmod=750 <<EOF /f\nx\nEOF\n",
+         tree={"f": "0750 1000:50 x\n"}),
+    Case("heredoc_add", "FROM busybox\nADD <<EOF /f\nx\nEOF\n", tree={"f": "0644 0:0 x\n"}),
+    Case("heredoc_empty", "FROM busybox\nCOPY <<EOF /f\nEOF\n", tree={"f": "0644 0:0 "}),
+    Case("heredoc_run_leaves_variables_to_the_shell", "FROM busybox\nARG A=1\nRUN <<EOF\nB=2\necho $A$B > /o\nEOF\n",
+         tree={"o": "0644 0:0 12\n"}),
+    Case("heredoc_run_several", "FROM busybox\nRUN cat <<A <<B > /o\na\nA\nb\nB\n", tree={"o": "0644 0:0 b\n"}),
+    Case("heredoc_run_descriptor", "FROM busybox\nRUN cat 0<<A > /o\na\nA\n", tree={"o": "0644 0:0 a\n"}),
+    Case("heredoc_run_shell", 'FROM busybox\nSHELL ["/bin/sh", "-ec"]\nRUN <<EOF\nfalse\ntrue\nEOF\n',
+         error="returned a non-zero code: 1"),
+    Case("heredoc_without_end", "FROM busybox\nRUN <<EOF\nx\n", error="unterminated heredoc"),
+    Case("heredoc_as_destination", "FROM busybox\nCOPY f <<EOF\nx\nEOF\n", {"f": "f"},
+         error="COPY cannot accept a heredoc as a destination"),
+]

@@ -1,0 +1,160 @@
+"""The same cases with Debian's dockerd (its classic builder) and, where that does not know an
+instruction's form yet, with buildah: the same config and the same files. What differs on purpose is
+listed with its reason, and in docs/deviations.md."""
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+
+import builds
+import images
+import peer
+import test_cases
+
+# Forms that came with BuildKit: neither dockerd 20.10 nor, some of them, buildah.
+NEWER = re.compile(
+    r"<<|--(mount|chmod|link|parents|exclude|unpack|network|security|checksum|start-interval)|"
+    r"check=|\$\{\w+[#%/?+-]|\$\{\w+:\?|\$\{\w+:-\$\{|\bARG( \S+){2}|--from=busybox|"
+    r"TARGET|BUILDKIT|SOURCE_DATE|copy --from", re.I)
+
+# name of a case -> why the peer gives something else
+DIFFERS = {
+    "add_tar_zstd": "20.10 does not know zstd",
+    "only_what_is_needed": "the classic builder builds every stage; BuildKit what is needed",
+    "platform_args": "the classic builder has no TARGETPLATFORM; BuildKit has",
+}
+BUILDAH_DIFFERS = {}
+KEYS = ("Cmd", "Entrypoint", "Env", "ExposedPorts", "Volumes", "User", "WorkingDir", "Labels",
+        "StopSignal", "Healthcheck", "OnBuild", "Shell")
+NOT_OF_THE_IMAGE = re.compile(r"(\.dockerenv|dev|proc|sys|run|etc/(hosts|hostname|resolv\.conf|mtab))(/|$)")
+CASES = [c for c in test_cases.ALL if c.only in (None, "docker")]
+
+
+def is_newer(case):
+    return NEWER.search(case.dockerfile or case.files.get("sub.D", ""))
+
+
+def config_of(done):
+    root = {"WorkingDir": "/"}
+    return {k: done.config.get(k) or root.get(k) for k in KEYS}
+
+
+def tree_of(done):
+    return {p: str(m) for p, m in done.tree().items() if not NOT_OF_THE_IMAGE.match(p)}
+
+
+def differences(ours, theirs):
+    out = ["%s: ours %r, theirs %r" % (k, v, config_of(theirs)[k])
+           for k, v in config_of(ours).items() if v != config_of(theirs)[k]]
+    a, b = tree_of(ours), tree_of(theirs)
+    if "etc" not in a and not any(p.startswith("etc/") for p in b):
+        b.pop("etc", None)  # made for the container's own files
+    return out + ["%s: ours %r, theirs %r" % (p, a.get(p), b.get(p))
+                  for p in sorted(a.keys() | b.keys()) if a.get(p) != b.get(p)]
+
+
+def compare(case, ours, theirs):
+    """As differences that ought to be none."""
+    if case.error or ours.code:
+        return [] if ours.code and theirs.code else ["ours ends with %d, theirs with %d: %s" % (
+            ours.code, theirs.code, theirs.out[-300:])]
+    if theirs.code and is_newer(case):
+        pytest.skip("the peer does not know a form in it: " + theirs.out.strip()[-100:])
+    if theirs.code:
+        return ["theirs ends with %d: %s" % (theirs.code, theirs.out[-500:])]
+    return differences(ours, theirs)
+
+
+def judge(case, found, known):
+    if case.name in known:
+        assert found, "no difference any more: " + known[case.name]
+        pytest.skip("on purpose: " + known[case.name])
+    assert not found, "\n".join(found[:20])
+
+
+def build_ours(case, build):
+    return build(case.dockerfile, case.files, *case.args)
+
+
+# ---- dockerd ----
+
+@pytest.fixture(scope="module")
+def dockerd(sandbox):
+    with peer.dockerd("peerb") as d:
+        yield d
+
+
+CLASSIC = [c for c in CASES if not is_newer(c)]
+
+
+@pytest.mark.parametrize("case", CLASSIC, ids=[c.name for c in CLASSIC])
+def test_as_dockerd(case, build, dockerd, tmp_path, name):
+    (tmp_path / "peer").mkdir()
+    other = builds.Builder(dockerd, "docker", tmp_path / "peer", name)
+    try:
+        theirs = other(case.dockerfile, case.files, *case.args)
+        judge(case, compare(case, build_ours(case, build), theirs), DIFFERS)
+    finally:
+        other.close()
+
+
+# ---- buildah ----
+
+class Buildah:
+    """Calls like builds.Builder; what it makes is loaded into our daemon to be looked at."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.base = [shutil.which("buildah"), "--root", str(folder / "root"), "--runroot",
+                     str(folder / "run"), "--storage-driver", "vfs"]
+        archive = folder / "busybox.tar"
+        archive.write_bytes(images.docker_archive(["busybox:latest"], [images.busybox()]))
+        self.run("pull", "-q", "docker-archive:%s" % archive).check_returncode()
+        archive.unlink()
+
+    def run(self, *args):
+        return subprocess.run([*self.base, *args], capture_output=True, text=True, timeout=50,
+                              stdin=subprocess.DEVNULL)
+
+    def build(self, context, tag, *args):
+        done = self.run("build", "--isolation", "chroot", "--network", "host", "--pull-never",
+                        "--format", "docker", "--identity-label=false", "-t", tag, *args, context)
+        if done.returncode == 0:
+            path = self.folder / "image.tar"
+            self.run("push", "-q", tag, "docker-archive:%s:%s" % (path, tag)).check_returncode()
+            self.run("rmi", "-f", tag)
+            return done, path
+        return done, None
+
+
+@pytest.fixture(scope="module")
+def buildah(sandbox, tmp_path_factory):
+    if os.environ.get("CLEAT_SANITIZED"):
+        pytest.skip("runs once, without sanitizers")
+    if not shutil.which("buildah"):
+        pytest.skip("no buildah")
+    try:
+        return Buildah(tmp_path_factory.mktemp("buildah"))
+    except subprocess.CalledProcessError as e:
+        pytest.skip("buildah does not work here: %s" % e.stderr[-300:])
+
+
+@pytest.mark.parametrize("case", CASES, ids=[c.name for c in CASES])
+def test_as_buildah(case, build, buildah, name):
+    ours = build_ours(case, build)
+    args = [str(a).replace("{context}", build.context) for a in case.args]
+    done, path = buildah.build(build.context, name + "-theirs", *args)
+    theirs = builds.Built.__new__(builds.Built)
+    theirs.code, theirs.out = done.returncode, done.stdout + done.stderr
+    theirs.builder = type("Theirs", (), {"daemon": build.daemon, "cli": build.cli,
+                                         "tag": "localhost/" + name + "-theirs"})
+    try:
+        if path:
+            build.daemon.api.ok("POST", "/images/load", path.read_bytes(),
+                                headers={"Content-Type": "application/x-tar"})
+            path.unlink()
+        judge(case, compare(case, ours, theirs), BUILDAH_DIFFERS)
+    finally:
+        build.daemon.api.delete("/images/" + theirs.builder.tag, force=1)
