@@ -24,6 +24,8 @@ int api_filters(struct http_req *req, struct filters *ret, struct err *err) MUST
  */
 int api_platform(struct http_req *req, unsigned since, struct platform *store,
                  const struct platform **ret, struct err *err) MUST;
+/** api_query_map() - a parameter that is a JSON object of strings; a null one is left out. */
+int api_query_map(struct http_req *req, const char *key, struct strmap *ret, struct err *err) MUST;
 /** api_not_built() - 501 with a clear word: for routes that are known and come later. */
 http_handler api_not_built;
 /** api_reply_list() - a JSON array of @n objects. */

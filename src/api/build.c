@@ -26,7 +26,7 @@ static int parse(struct http_req *req, const char *key, struct json **ret, struc
 }
 
 /* {"A": "b", "C": null}: null is a variable that the client does not have either. */
-static int get_map(struct http_req *req, const char *key, struct strmap *ret, struct err *err)
+int api_query_map(struct http_req *req, const char *key, struct strmap *ret, struct err *err)
 {
     struct json *j = NULL;
     int r = parse(req, key, &j, err);
@@ -196,11 +196,11 @@ int build_params(struct http_req *req, struct build_opts *ret, struct err *err)
     int r = check_version(req, err);
 
     if (r >= 0)
-        r = get_map(req, "buildargs", &o.rq.args, err);
+        r = api_query_map(req, "buildargs", &o.rq.args, err);
     if (r >= 0)
-        r = get_map(req, "labels", &o.rq.labels, err);
+        r = api_query_map(req, "labels", &o.rq.labels, err);
     if (r >= 0)
-        r = get_map(req, "contexts", &o.contexts, err);
+        r = api_query_map(req, "contexts", &o.contexts, err);
     if (r >= 0)
         r = get_list(req, "nocachefilter", &o.rq.no_cache_filter, err);
     if (r >= 0)

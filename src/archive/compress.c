@@ -27,6 +27,14 @@ struct format {
     void (*end)(struct inflater *f); /* also when begin() has never been called */
 };
 
+/* The library forgets what it has read of a header when the input ends within; kept here it goes on
+ * where it was. */
+struct gunzip {
+    struct inflate_state z;
+    struct isal_gzip_header head;
+    bool body; /* the header is behind us */
+};
+
 struct inflater {
     struct source base;
     struct source *below;
@@ -38,7 +46,7 @@ struct inflater {
     bool any;     /* at least one member was there */
     uint8_t *buf;
     union {
-        struct inflate_state *gzip;
+        struct gunzip *gzip;
         ZSTD_DStream *zstd;
         lzma_stream xz;
         bz_stream bz;
@@ -65,8 +73,10 @@ static int gzip_begin(struct inflater *f, struct err *err)
     if (!f->ready)
         f->gzip = xmalloc(sizeof(*f->gzip));
     f->ready = true;
-    isal_inflate_init(f->gzip);
-    f->gzip->crc_flag = ISAL_GZIP;
+    isal_inflate_init(&f->gzip->z);
+    isal_gzip_header_init(&f->gzip->head);
+    f->gzip->z.crc_flag = ISAL_GZIP;
+    f->gzip->body = false;
     return 0;
 }
 
@@ -82,14 +92,20 @@ static int gzip_fail(int code, struct err *err)
 
 static int gzip_step(struct inflater *f, uint8_t *out, size_t *n, struct err *err)
 {
-    struct inflate_state *z = f->gzip;
+    struct inflate_state *z = &f->gzip->z;
     uint32_t in = at_most_1g(f->in_n), room = at_most_1g(*n);
+    int code = ISAL_DECOMP_OK;
 
     z->next_in = (uint8_t *)(uintptr_t)f->in; /* only read */
     z->avail_in = in;
     z->next_out = out;
     z->avail_out = room;
-    int code = isal_inflate(z);
+    if (!f->gzip->body)
+        code = isal_read_gzip_header(z, &f->gzip->head);
+    if (code == ISAL_DECOMP_OK) {
+        f->gzip->body = true;
+        code = isal_inflate(z);
+    }
     if (code < 0)
         return gzip_fail(code, err);
     took(f, in - z->avail_in);

@@ -12,6 +12,7 @@
 #include "archive/tar.h"
 #include "base/arena.h"
 #include "base/dir.h"
+#include "base/io.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -129,22 +130,6 @@ static int maybe_hardlink(struct packer *p, const struct stat *st, struct tar_en
     return r < 0 ? r : 1;
 }
 
-/* It may have been replaced by a device, whose open alone can do something: looked at before it is
- * opened for reading. Return: fd; -ENOENT: gone, or no regular file any more. */
-static int open_regular(int dir, const char *base, struct stat *ret)
-{
-    char path[32];
-    auto_close int fd = openat(dir, base, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-
-    if (fd < 0 || fstat(fd, ret) < 0)
-        return -errno;
-    if (!S_ISREG(ret->st_mode))
-        return -ENOENT;
-    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    int file = open(path, O_RDONLY | O_CLOEXEC);
-    return file < 0 ? -errno : file;
-}
-
 static int pack_file(struct packer *p, int dir, const char *base, const struct stat *st,
                      struct tar_entry *e, struct arena *a, struct err *err)
 {
@@ -153,7 +138,7 @@ static int pack_file(struct packer *p, int dir, const char *base, const struct s
 
     if (r != 0)
         return r < 0 ? r : 0;
-    auto_close int fd = open_regular(dir, base, &now);
+    auto_close int fd = open_regular_at(dir, base, &now);
     if (fd < 0)
         return fd == -ENOENT ? 0 : err_no(err, fd, "open %s", e->name);
     e->type = TAR_FILE;

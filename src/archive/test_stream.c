@@ -100,6 +100,44 @@ TEST(plain_bytes_pass)
     check_inflates("cat", COMP_NONE);
 }
 
+struct pieces {
+    const struct buf *b;
+    size_t at, piece;
+};
+
+static ssize_t next_piece(void *ctx, void *p, size_t n, struct err *err)
+{
+    struct pieces *s = ctx;
+    size_t left = s->b->len - s->at, take = left < s->piece ? left : s->piece;
+
+    (void)err;
+    take = take < n ? take : n;
+    memcpy(p, s->b->data + s->at, take);
+    s->at += take;
+    return (ssize_t)take;
+}
+
+/* A header with a name in it that comes in pieces, as over a network. */
+TEST(gzip_header_in_pieces)
+{
+    struct err e = {0};
+    auto_buf struct buf plain = BUF_INIT, packed = BUF_INIT;
+
+    make_data(&plain, 100);
+    filter("{ f=$(mktemp -d)/a-name-of-some-length; cat >$f; gzip -c $f; rm -r ${f%/*}; }", &plain,
+           &packed);
+    for (size_t piece = 1; piece < 40; piece++) {
+        auto_buf struct buf out = BUF_INIT;
+        struct pieces in = {.b = &packed, .piece = piece};
+        auto_source struct source *body = source_cb(next_piece, &in);
+        struct source *s = NULL;
+        CHECK_OK(source_auto(body, NULL, &s, &e));
+        CHECK_OK(read_all(s, &out, &e));
+        CHECK_INT(out.len, plain.len);
+        source_free(s);
+    }
+}
+
 /* Two members one after the other, read in every alignment of borrowed pieces. */
 static void check_members(const char *command)
 {

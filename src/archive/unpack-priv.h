@@ -16,7 +16,8 @@ struct unpacker {
     int root_fd;
     struct tar_reader *tar;
     const struct unpack_options *opts;
-    bool root; /* may change owners */
+    bool root;             /* may change owners */
+    int64_t root_mtime_ns; /* with UNPACK_ROOT: what the archive says, or 0 */
     struct parent parent, link_parent;
     struct arena scratch; /* of one entry */
     uint64_t size;

@@ -14,6 +14,7 @@
 
 #include "base/auto.h"
 #include "base/str.h"
+#include "base/time.h"
 
 /* The first component replaced, if that was asked for. */
 static char *renamed(struct unpacker *u, char *name)
@@ -207,6 +208,21 @@ static int put_entry(struct unpacker *u, char *name, const struct tar_entry *e, 
     return r != 0 ? r : put_by_type(u, base, e, err);
 }
 
+/* Its time is set once more at the end, when nothing is made in it any more. */
+static int put_root(struct unpacker *u, const struct tar_entry *e, struct err *err)
+{
+    u->root_mtime_ns = e->mtime_ns;
+    return unpack_set_attributes(u, u->root_fd, e, err);
+}
+
+static int finish_root(const struct unpacker *u, struct err *err)
+{
+    int64_t ns = u->root_mtime_ns;
+    const struct timespec t[2] = {{.tv_nsec = UTIME_OMIT}, {ns / NS_PER_S, ns % NS_PER_S}};
+
+    return ns > 0 && futimens(u->root_fd, t) < 0 ? err_sys(err, "set the time of the root") : 0;
+}
+
 static int unpack_entry(struct unpacker *u, const struct tar_entry *e, struct err *err)
 {
     arena_done(&u->scratch);
@@ -218,6 +234,8 @@ static int unpack_entry(struct unpacker *u, const struct tar_entry *e, struct er
         return err_as(err, ERR_INVALID, EBADMSG, "unhandled tar header type %d", e->type);
     if (!*name && e->type != TAR_DIR)
         return err_as(err, ERR_INVALID, EXDEV, "\"%s\" is no name of a file", e->name);
+    if (!*name && (u->opts->flags & UNPACK_ROOT))
+        return put_root(u, e, err);
     if (!*name || unpack_is_aufs(u, name))
         return 0; /* the root itself, which Docker leaves as it is; metadata of aufs */
     u->size += e->size;
@@ -247,6 +265,8 @@ int unpack_tar(struct source *s, int root_fd, const struct unpack_options *opts,
     }
     if (r >= 0)
         r = unpack_leave_parent(&u.parent, err);
+    if (r >= 0)
+        r = finish_root(&u, err);
     unpack_drop_parent(&u.parent);
     unpack_drop_parent(&u.link_parent);
     arena_done(&u.scratch);

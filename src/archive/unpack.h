@@ -16,6 +16,7 @@ enum unpack_flags {
     UNPACK_OVERLAY = 1,   /* translate whiteouts; else .wh. files are taken as they are */
     UNPACK_KEEP_DIRS = 2, /* a directory is not replaced by something else, nor the reverse */
     UNPACK_NO_OWNER = 4,  /* what is made belongs to the caller */
+    UNPACK_ROOT = 8,      /* the entry of the archive's own directory is the root's */
 };
 
 /* Who is told what an unpacking does, so that the tar can be made again (recipe.h). */

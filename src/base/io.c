@@ -179,6 +179,20 @@ int fd_path(int fd, char *out, struct err *err)
     return 0;
 }
 
+int open_regular_at(int dir_fd, const char *name, struct stat *ret)
+{
+    char path[32];
+    auto_close int fd = openat(dir_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+
+    if (fd < 0 || fstat(fd, ret) < 0)
+        return -errno;
+    if (!S_ISREG(ret->st_mode))
+        return -ENOENT;
+    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    return file < 0 ? -errno : file;
+}
+
 int mkdir_p_at(int dir_fd, const char *path, mode_t mode, struct err *err)
 {
     if (mkdirat(dir_fd, path, mode) == 0 || errno == EEXIST)

@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+struct stat;
+
 /** read_full() - read exactly @n bytes; Return: 0, -ENODATA on an early end, -errno. */
 int read_full(int fd, void *p, size_t n) MUST;
 /** write_full() - write all @n bytes (blocking fd). MSG_NOSIGNAL is not implied: ignore SIGPIPE. */
@@ -44,6 +46,13 @@ int lock_file_at(int dir_fd, const char *path, mode_t mode, struct err *err) MUS
 /** fd_path() - how the kernel names what @fd is open on; @out holds PATH_MAX bytes. For what lies
  * in a mount that is attached nowhere: from that mount's root. */
 int fd_path(int fd, char *out, struct err *err) MUST;
+/**
+ * open_regular_at() - a file of a tree that somebody else changes meanwhile, for reading
+ * It may have been replaced by a device, whose open alone can do something: it is looked at before.
+ * Return: fd; -ENOENT gone, or no regular file any more; -errno.
+ */
+int open_regular_at(int dir_fd, const char *name, struct stat *ret) MUST;
+
 /** mkdir_p_at() - make @path and its parents below @dir_fd; existing ones are fine. */
 int mkdir_p_at(int dir_fd, const char *path, mode_t mode, struct err *err) MUST;
 /** dir_count() - names in a directory, not counted on beyond @limit; @fd may be O_PATH. Return: the

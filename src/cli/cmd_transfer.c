@@ -12,6 +12,8 @@
 #include "cli/download.h"
 #include "cli/progress.h"
 #include "cli/pull.h"
+#include "cli/session.h"
+#include "cli/transfer.h"
 #include "wire/config.h"
 #include "wire/system.h"
 
@@ -23,7 +25,7 @@ struct transfer_opts {
     struct strv change;
 };
 
-static ssize_t read_body(void *arg, void *p, size_t n)
+ssize_t transfer_read(void *arg, void *p, size_t n)
 {
     ssize_t r;
 
@@ -33,7 +35,7 @@ static ssize_t read_body(void *arg, void *p, size_t n)
     return r < 0 ? -errno : r;
 }
 
-static int open_input(struct cli *cli, const char *path, int *ret, struct err *err)
+int transfer_input(struct cli *cli, const char *path, int *ret, struct err *err)
 {
     bool standard = str_empty(path) || str_eq(path, "-");
     int fd = standard ? fcntl(0, F_DUPFD_CLOEXEC, 0) : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
@@ -50,7 +52,7 @@ static int upload(struct cli *cli, const char *target, int fd, const char *type,
 {
     struct http_call call = {.method = "POST",
                              .target = target,
-                             .body_fn = read_body,
+                             .body_fn = transfer_read,
                              .body_arg = &fd,
                              .content_type = type};
     struct http_reply *reply = NULL;
@@ -69,7 +71,7 @@ static int run_load(struct cli *cli, void *opts, const struct strv *args, struct
     (void)args;
     if (str_empty(o->input) && isatty(0))
         return err_invalid(err, "requested load from stdin, but stdin is empty");
-    int r = open_input(cli, o->input, &fd, err);
+    int r = transfer_input(cli, o->input, &fd, err);
     if (r < 0 || (r = need_client(cli, err)) < 0)
         return r;
     char *t = cli_target(cli, "/images/load", NULL, NULL);
@@ -103,7 +105,7 @@ static int run_import(struct cli *cli, void *opts, const struct strv *args, stru
     const char *src = args->v[0];
     auto_close int fd = -1;
     bool url = str_starts(src, "http://") || str_starts(src, "https://");
-    int r = url ? 0 : open_input(cli, src, &fd, err);
+    int r = url ? 0 : transfer_input(cli, src, &fd, err);
 
     if (r < 0 || (r = need_client(cli, err)) < 0)
         return r;
@@ -136,8 +138,8 @@ static int run_export(struct cli *cli, void *opts, const struct strv *args, stru
 
     if (r < 0)
         return r;
-    return download_to(cli, cli_target(cli, "/containers/%s/export", args->v[0], NULL), o->output,
-                       "export container", err);
+    return download_to(cli, cli_target(cli, "/containers/%s/export", args->v[0], NULL),
+                             o->output, "export container", err);
 }
 
 static int run_commit(struct cli *cli, void *opts, const struct strv *args, struct err *err)

@@ -52,6 +52,10 @@
     X(volume_ls)                                                                                   \
     X(volume_create)                                                                               \
     X(volume_rm)                                                                                   \
+    X(volume_clone)                                                                                \
+    X(volume_snapshot)                                                                             \
+    X(volume_export)                                                                               \
+    X(volume_import)                                                                               \
     X(container_prune)                                                                             \
     X(image_prune)                                                                                 \
     X(network_prune)                                                                               \

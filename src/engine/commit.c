@@ -43,7 +43,7 @@ static int new_config(struct container *c, const struct commit_opts *o, struct a
 }
 
 /* Docker pauses what runs, so that the layer is of one moment. Return: 1 it is paused by us. */
-static int hold_still(struct container *c, bool wanted, struct err *err)
+int ctr_hold_still(struct container *c, bool wanted, struct err *err)
 {
     (void)pthread_mutex_lock(&c->lock);
     bool runs = wanted && ctr_running(c) && !c->paused;
@@ -52,6 +52,13 @@ static int hold_still(struct container *c, bool wanted, struct err *err)
         return 0;
     int r = ctr_pause(c->e, c->id, err);
     return r < 0 ? r : 1;
+}
+
+int ctr_let_go(struct container *c, struct err *err)
+{
+    int r = ctr_unpause(c->e, c->id, err);
+
+    return r < 0 && err->kind != ERR_CONFLICT ? r : 0;
 }
 
 static int commit(struct container *c, const struct commit_opts *o, struct arena *a, char *ret_id,
@@ -86,17 +93,17 @@ int ctr_commit(struct engine *e, const char *id, const struct commit_opts *o, st
 {
     auto_ctr struct container *c = ctr_find(e, id, err);
     char image[DIGEST_LEN + 1];
-    struct err ignored = {0};
+    struct err late = {0};
 
     if (!c)
         return err_code(err);
-    int paused = hold_still(c, o->pause, err);
+    int paused = ctr_hold_still(c, o->pause, err);
     if (paused < 0)
         return paused;
     int r = commit(c, o, a, image, err);
-    if (paused && ctr_unpause(e, c->id, &ignored) < 0 && r >= 0 && ignored.kind != ERR_CONFLICT) {
-        *err = ignored;
-        r = -ignored.no;
+    if (paused && ctr_let_go(c, &late) < 0 && r >= 0) {
+        *err = late;
+        r = -late.no;
     }
     if (r < 0)
         return r;

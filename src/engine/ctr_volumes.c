@@ -13,8 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "archive/pack.h"
-#include "archive/unpack.h"
+#include "archive/clone.h"
 #include "base/auto.h"
 #include "base/failpoint.h"
 #include "base/io.h"
@@ -24,7 +23,6 @@
 #include "engine/mounts.h"
 #include "kern/rootfs.h"
 
-#define ANONYMOUS "com.docker.volume.anonymous"
 #define NAME_LEN 64
 
 /* ---- the record ---- */
@@ -248,34 +246,7 @@ static void fill_request(const struct container *c, const struct ctr_volume *v, 
         }
     }
     if (v->anonymous)
-        strmap_set(a, &rq->labels, ANONYMOUS, "");
-}
-
-static int64_t pack(void *ctx, struct sink *out, struct err *err)
-{
-    return pack_tree(*(int *)ctx, out, NULL, err);
-}
-
-static int copy_tree(int from, int to, struct err *err)
-{
-    struct pack_pipe p;
-    struct err why = {0};
-    struct stat st;
-    int r = pack_pipe_start(pack, &from, &p, err);
-
-    if (r < 0)
-        return r;
-    struct source *body = source_fd(p.fd);
-    r = unpack_tar(body, to, NULL, NULL, err);
-    source_free(body);
-    if (pack_pipe_end(&p, &why) < 0) {
-        *err = why;
-        return -why.no;
-    }
-    if (r >= 0 && (fstat(from, &st) < 0 || fchown(to, st.st_uid, st.st_gid) < 0 ||
-                   fchmod(to, st.st_mode & 07777) < 0))
-        r = err_sys(err, "set the volume's owner");
-    return r;
+        strmap_set(a, &rq->labels, VOL_ANONYMOUS, "");
 }
 
 /* The volume's directory; a file system of its own is mounted nowhere that we could fill it. */
@@ -325,7 +296,7 @@ static int fill(struct container *c, const struct ctr_volume *v, struct err *err
     FAIL_POINT("volume.fill.begin", err);
     r = limits_bind(err);
     if (r >= 0)
-        r = copy_tree(from, to, err);
+        r = clone_tree(from, to, NULL, err);
     limits_release();
     return r < 0 ? err_wrap(err, r, "fill volume %s", v->name) : 0;
 }

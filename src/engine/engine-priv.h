@@ -140,6 +140,7 @@ struct engine {
     int trash_fd; /* what was removed, on its way out */
     int volumes_fd;
     pthread_mutex_t volumes_lock; /* making and removing volumes; after container.op */
+    struct vol_reading *reading;  /* volumes that are being copied; under volumes_lock */
     pthread_mutex_t quota_lock;   /* choosing a project; nothing is taken under it */
     char *data_path;
     struct db *db;
@@ -213,6 +214,10 @@ void config_merge(struct arena *a, struct container_config *c,
                   const struct container_config *image);
 
 /* files.c */
+struct unpack_options;
+/** unpack_any() - a tar, compressed or not, below @dir. */
+int unpack_any(int dir, const struct unpack_options *o, img_read read, void *arg,
+               struct err *err) MUST;
 struct diff;
 /** ctr_diff_open() - the container's layer, and what lies below it. */
 int ctr_diff_open(struct container *c, struct arena *a, struct diff *ret, struct err *err) MUST;
@@ -342,6 +347,24 @@ int vol_get(struct engine *e, const char *name, struct arena *a, struct volume_c
 bool vol_is_anonymous(const struct volume_create_request *rec);
 int64_t vol_size(struct engine *e, const char *name); /* walks, unless the file system counts */
 int vol_load_all(struct engine *e, struct err *err) MUST;
+#define VOL_ANONYMOUS "com.docker.volume.anonymous" /* label of those that nobody named */
+/** vol_check() - name, driver and options of a request. */
+int vol_check(const struct volume_create_request *rq, struct err *err) MUST;
+/** vol_exists() - sets and returns the error. */
+int vol_exists(const char *name, struct err *err);
+/** vol_insert_made() - @dir in @dir_fd, complete, becomes the new volume. -EEXIST (conflict). */
+int vol_insert_made(struct engine *e, const struct volume_create_request *rq, int dir_fd,
+                    const char *dir, struct err *err) MUST;
+
+/* vol_copy.c */
+/** vol_is_read() - volumes_lock is held */
+bool vol_is_read(const struct engine *e, const char *name);
+
+/* commit.c */
+/** ctr_hold_still() - pause it, if it runs and @wanted. Return: 1 it is paused by us; 0. */
+int ctr_hold_still(struct container *c, bool wanted, struct err *err) MUST;
+/** ctr_let_go() - the end of that; one that has ended or was let go meanwhile is fine. */
+int ctr_let_go(struct container *c, struct err *err) MUST;
 
 /* vol_options.c */
 int vol_check_options(const struct volume_create_request *rq, struct err *err) MUST;

@@ -234,6 +234,30 @@ int vol_remove(struct engine *e, const char *name, bool force, struct err *err) 
 int vol_prune(struct engine *e, const struct filters *f, struct arena *a,
               struct volume_prune_response *ret, struct err *err) MUST;
 
+/*
+ * Whole volumes. A clone shares content with its original where the file system can. @pause: hold
+ * the running containers that have the volume still meanwhile, so that it is of one moment.
+ */
+/**
+ * vol_clone() - a new volume with what @from has
+ * @rq: Name; options that are not given are those of @from, labels come in addition to its
+ * Return: 0; ERR_NOT_FOUND; ERR_CONFLICT the new name is taken; ERR_NOT_IMPLEMENTED @from has a
+ * file system of its own.
+ */
+int vol_clone(struct engine *e, const char *from, const struct volume_create_request *rq,
+              bool pause, struct arena *a, struct volume_info *ret, struct err *err) MUST;
+struct vol_reader;
+/** vol_export_open() - begin reading: until vol_export_close() it is not removed. Errors as above.
+ */
+int vol_export_open(struct engine *e, const char *name, bool pause, struct arena *a,
+                    struct vol_reader **ret, struct err *err) MUST;
+/** vol_export() - as a tar, whose first entry is the volume's own directory */
+int vol_export(struct vol_reader *rd, img_write write, void *arg, struct err *err) MUST;
+void vol_export_close(struct vol_reader *rd);
+/** vol_import() - a new volume with what a tar, compressed or not, has; all of it or none. */
+int vol_import(struct engine *e, const struct volume_create_request *rq, img_read read, void *arg,
+               struct arena *a, struct volume_info *ret, struct err *err) MUST;
+
 /* ---- images ---- */
 
 struct img_summaries {

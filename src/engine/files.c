@@ -341,8 +341,7 @@ void ctr_copy_free(struct ctr_copy *copy)
 
 /* ---- in ---- */
 
-static int unpack_into(int dir, const struct unpack_options *o, img_read read, void *arg,
-                       struct err *err)
+int unpack_any(int dir, const struct unpack_options *o, img_read read, void *arg, struct err *err)
 {
     auto_source struct source *body = source_cb(read, arg);
     auto_source struct source *peek = NULL, *plain = NULL;
@@ -392,7 +391,7 @@ static int copy_in(struct container *c, const struct place *place, const char *p
         return err_invalid(err, "extraction point is not a directory");
     if (dir < 0)
         return dir;
-    int r = unpack_into(dir, &how, read, arg, err);
+    int r = unpack_any(dir, &how, read, arg, err);
     return r == -EROFS ? err_as(err, ERR_DENIED, EROFS, "container rootfs is marked read-only") : r;
 }
 

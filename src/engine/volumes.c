@@ -23,7 +23,6 @@
 #include "store/volumes.h"
 
 #define NAME_LEN 64
-#define ANONYMOUS "com.docker.volume.anonymous"
 
 /* ---- checks ---- */
 
@@ -43,7 +42,7 @@ static int check_name(const char *name, struct err *err)
         name, name);
 }
 
-static int check(const struct volume_create_request *rq, struct err *err)
+int vol_check(const struct volume_create_request *rq, struct err *err)
 {
     int r = check_name(rq->name, err);
 
@@ -123,17 +122,22 @@ static int make_dirs(struct engine *e, const struct volume_create_request *rq, s
     return r;
 }
 
-static int insert(struct engine *e, const struct volume_create_request *rq, struct err *err)
+static int insert_row(struct engine *e, const struct volume_create_request *rq, struct err *err)
 {
     auto_buf struct buf json = BUF_INIT;
     struct volume_create_request rec = *rq;
 
-    FAIL_POINT("volume.create.begin", err);
     rec.driver = NULL; /* there is one */
     json_encode(&volume_create_request_type, &rec, &json);
     struct volume_row row = {
         .name = rq->name, .json = (char *)buf_str(&json), .created_ns = now_ns()};
-    int r = volume_insert(e->db, &row, err);
+    return volume_insert(e->db, &row, err);
+}
+
+static int insert(struct engine *e, const struct volume_create_request *rq, struct err *err)
+{
+    FAIL_POINT("volume.create.begin", err);
+    int r = insert_row(e, rq, err);
     if (r < 0)
         return r;
     FAIL_POINT("volume.create.row", err);
@@ -144,11 +148,48 @@ static int insert(struct engine *e, const struct volume_create_request *rq, stru
     return r;
 }
 
+int vol_exists(const char *name, struct err *err)
+{
+    return err_conflict(err, "create %s: a volume of that name exists", name);
+}
+
+static int insert_made(struct engine *e, const struct volume_create_request *rq, int dir_fd,
+                       const char *dir, struct err *err)
+{
+    auto_arena struct arena a = ARENA_INIT;
+    struct volume_row row;
+
+    if (volume_get(e->db, rq->name, &a, &row, NULL) >= 0)
+        return vol_exists(rq->name, err);
+    int r = insert_row(e, rq, err);
+    if (r < 0)
+        return r;
+    FAIL_POINT("volume.copy.row", err);
+    if (renameat(dir_fd, dir, e->volumes_fd, rq->name) < 0) {
+        r = err_sys(err, "create volume %s", rq->name);
+        (void)!volume_delete(e->db, rq->name, NULL);
+        return r;
+    }
+    FAIL_POINT("volume.copy.dir", err);
+    return 0;
+}
+
+int vol_insert_made(struct engine *e, const struct volume_create_request *rq, int dir_fd,
+                    const char *dir, struct err *err)
+{
+    (void)pthread_mutex_lock(&e->volumes_lock);
+    int r = insert_made(e, rq, dir_fd, dir, err);
+    (void)pthread_mutex_unlock(&e->volumes_lock);
+    if (r >= 0)
+        vol_event(e, "create", rq->name);
+    return r;
+}
+
 int vol_need(struct engine *e, const struct volume_create_request *rq, struct err *err)
 {
     auto_arena struct arena a = ARENA_INIT;
     struct volume_row row;
-    int r = check(rq, err);
+    int r = vol_check(rq, err);
 
     if (r < 0)
         return r;
@@ -174,7 +215,7 @@ int vol_create(struct engine *e, const struct volume_create_request *rq, struct 
         full.labels = (struct strmap){0};
         for (size_t i = 0; i < rq->labels.n; i++)
             strmap_set(a, &full.labels, rq->labels.v[i].key, rq->labels.v[i].val);
-        strmap_set(a, &full.labels, ANONYMOUS, "");
+        strmap_set(a, &full.labels, VOL_ANONYMOUS, "");
     }
     int r = vol_need(e, &full, err);
     return r < 0 ? r : vol_inspect(e, full.name, a, ret, err);
@@ -202,7 +243,7 @@ int vol_inspect(struct engine *e, const char *name, struct arena *a, struct volu
 
 bool vol_is_anonymous(const struct volume_create_request *rec)
 {
-    return strmap_get(&rec->labels, ANONYMOUS) != NULL;
+    return strmap_get(&rec->labels, VOL_ANONYMOUS) != NULL;
 }
 
 static int matches(struct engine *e, const struct volume_info *v, const struct filters *f,
@@ -279,6 +320,8 @@ int vol_remove(struct engine *e, const char *name, bool force, struct err *err)
     if (r >= 0 && vol_users(e, name, &users) > 0)
         r = err_conflict(err, "remove %s: volume is in use - [%s]", name,
                          strv_join(&a, &users, ", "));
+    else if (r >= 0 && vol_is_read(e, name))
+        r = err_conflict(err, "remove %s: volume is in use - it is being copied", name);
     if (r >= 0)
         r = drop(e, name, err);
     (void)pthread_mutex_unlock(&e->volumes_lock);

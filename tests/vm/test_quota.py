@@ -201,6 +201,42 @@ def test_limits_outlive_the_daemon(d, run, volume):
         assert full(out), out
 
 
+def test_a_clone_has_a_limit_of_its_own(d, run, volume):
+    first = volume("first", "2m")
+    run("head -c 500000 /dev/urandom > /v/f", Binds=["first:/v"])
+    for name, options in (("same", {}), ("small", {"size": "1m"})):
+        made = d.api.ok("POST", "/volumes/first/clone", {"Name": name, "DriverOpts": options})
+        try:
+            assert project(made["Mountpoint"]) not in (0, project(first["Mountpoint"]))
+            blocks, size = run("stat -f -c '%b %S' /v", Binds=[name + ":/v"]).split()
+            assert int(blocks) * int(size) == (1 << 20 if options else 2 << 20)
+        finally:
+            for cid in run.made:
+                d.api.delete("/containers/" + cid, force=1)
+            d.api.ok("DELETE", "/volumes/" + name)
+    r = d.api.call("POST", "/volumes/first/clone", {"Name": "less", "DriverOpts": {"size": "64k"}})
+    assert r.status == 500 and full(r.json["message"]), r
+    assert d.api.get("/volumes/less").status == 404
+
+
+def test_clones_share_their_content(d, run, volume, disk):
+    if not shutil.which("filefrag"):
+        pytest.skip("needs filefrag")
+    kind = subprocess.run(["stat", "-f", "-c", "%T", disk], capture_output=True, text=True).stdout
+    if kind.strip() != "xfs":
+        pytest.skip("%s cannot share content" % kind.strip())
+    top = volume("whole", "20m")["Mountpoint"]
+    run("head -c 2000000 /dev/urandom > /v/f; sync", Binds=["whole:/v"])
+    made = d.api.ok("POST", "/volumes/whole/clone", {"Name": "twin"})
+    for path in (top, made["Mountpoint"]):
+        shown = subprocess.run(["filefrag", "-v", path + "/f"], capture_output=True, text=True).stdout
+        assert "shared" in shown, shown
+    run("cmp /a/f /b/f && echo more >> /b/f && ! cmp -s /a/f /b/f", Binds=["whole:/a", "twin:/b"])
+    for cid in run.made:
+        d.api.delete("/containers/" + cid, force=1)
+    d.api.ok("DELETE", "/volumes/twin")
+
+
 @pytest.mark.parametrize("action", ["crash@1", "error@1"])
 @pytest.mark.parametrize("point", ["volume.create.row", "volume.create.quota", "container.create.dir",
                                    "container.create.quota"])
