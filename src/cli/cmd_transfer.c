@@ -138,8 +138,8 @@ static int run_export(struct cli *cli, void *opts, const struct strv *args, stru
 
     if (r < 0)
         return r;
-    return download_to(cli, cli_target(cli, "/containers/%s/export", args->v[0], NULL),
-                             o->output, "export container", err);
+    return download_to(cli, cli_target(cli, "/containers/%s/export", args->v[0], NULL), o->output,
+                       "export container", err);
 }
 
 static int run_commit(struct cli *cli, void *opts, const struct strv *args, struct err *err)

@@ -79,7 +79,7 @@ static int run_export(struct cli *cli, void *opts, const struct strv *args, stru
         return r;
     char *t = cli_target(cli, "/volumes/%s/export", args->v[0], NULL);
     return download_to(cli, cli_query(cli, t, "pause", o->pause ? "1" : "0"), o->output,
-                             "export volume", err);
+                       "export volume", err);
 }
 
 /* As a parameter: a JSON object. */
