@@ -189,7 +189,7 @@ TEST(programs)
     CHECK_INT(run_sh("sleep 100 & sleep 100", 50, -1, out, 0), -ETIMEDOUT);
     CHECK_INT(run_sh("sleep 100", 10000, hung[0], out, 0), -ECANCELED);
     CHECK_INT(run_sh("while echo xxxxxxxxxxxxxxxx; do :; done", 10000, -1, out, 1000), 0);
-    CHECK_INT(lseek(out, 0, SEEK_END), 1000);
+    CHECK(lseek(out, 0, SEEK_END) >= 1000); /* and it has ended */
     (void)signal(SIGCHLD, SIG_IGN);
     CHECK_INT(run_sh("exit 1", 10000, -1, out, 0), 0);
 }

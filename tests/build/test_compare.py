@@ -38,7 +38,8 @@ def is_newer(case):
 
 def config_of(done):
     root = {"WorkingDir": "/"}
-    return {k: done.config.get(k) or root.get(k) for k in KEYS}
+    config = done.config
+    return {k: config.get(k) or root.get(k) for k in KEYS}
 
 
 def tree_of(done):
@@ -46,8 +47,8 @@ def tree_of(done):
 
 
 def differences(ours, theirs):
-    out = ["%s: ours %r, theirs %r" % (k, v, config_of(theirs)[k])
-           for k, v in config_of(ours).items() if v != config_of(theirs)[k]]
+    a, b = config_of(ours), config_of(theirs)
+    out = ["%s: ours %r, theirs %r" % (k, a[k], b[k]) for k in KEYS if a[k] != b[k]]
     a, b = tree_of(ours), tree_of(theirs)
     if "etc" not in a and not any(p.startswith("etc/") for p in b):
         b.pop("etc", None)  # made for the container's own files
@@ -123,7 +124,8 @@ class Buildah:
                         "--format", "docker", "--identity-label=false", "-t", tag, *args, context)
         if done.returncode == 0:
             path = self.folder / "image.tar"
-            self.run("push", "-q", tag, "docker-archive:%s:%s" % (path, tag)).check_returncode()
+            pushed = self.run("push", "-q", tag, "docker-archive:%s:%s" % (path, tag))
+            assert pushed.returncode == 0, pushed.stderr
             self.run("rmi", "-f", tag)
             return done, path
         return done, None
@@ -152,9 +154,11 @@ def test_as_buildah(case, build, buildah, name):
                                          "tag": "localhost/" + name + "-theirs"})
     try:
         if path:
-            build.daemon.api.ok("POST", "/images/load", path.read_bytes(),
-                                headers={"Content-Type": "application/x-tar"})
+            archive = path.read_bytes()
             path.unlink()
+            reply = build.daemon.api.post("/images/load", archive,
+                                          headers={"Content-Type": "application/x-tar"})
+            assert b"Loaded image" in reply.body, reply
         judge(case, compare(case, ours, theirs), BUILDAH_DIFFERS)
     finally:
         build.daemon.api.delete("/images/" + theirs.builder.tag, force=1)
