@@ -15,6 +15,7 @@
 
 #include "archive/clone.h"
 #include "base/auto.h"
+#include "base/dir.h"
 #include "base/failpoint.h"
 #include "base/io.h"
 #include "base/log.h"
@@ -268,6 +269,21 @@ static int open_data(struct container *c, const struct ctr_volume *v, int *ret, 
     return *ret < 0 ? err_sys(err, "open volume %s", v->name) : 1;
 }
 
+/* Half of the image's files would be taken for somebody's data: the next container finds it empty.
+ */
+static void take_back(int dir)
+{
+    auto_arena struct arena a = ARENA_INIT;
+    struct strv names = {0};
+    struct err err = {0};
+    int r = dir_names(dir, &a, &names, &err);
+
+    for (size_t i = 0; r >= 0 && i < names.n; i++)
+        r = remove_tree_at(dir, names.v[i], &err);
+    if (r < 0)
+        log_warn("a volume stays half filled: %s", err.msg);
+}
+
 /* Only what is empty is filled. */
 static int fill(struct container *c, const struct ctr_volume *v, struct err *err)
 {
@@ -298,6 +314,8 @@ static int fill(struct container *c, const struct ctr_volume *v, struct err *err
     if (r >= 0)
         r = clone_tree(from, to, NULL, err);
     limits_release();
+    if (r < 0)
+        take_back(to);
     return r < 0 ? err_wrap(err, r, "fill volume %s", v->name) : 0;
 }
 
