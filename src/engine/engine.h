@@ -277,8 +277,8 @@ typedef int (*img_say)(void *arg, const char *text, struct err *err);
 
 int img_load(struct engine *e, const struct platform *want, img_read read, void *read_arg,
              img_say say, void *say_arg, struct err *err) MUST;
-/** img_import() - @repo, @tag: its name, or NULL; @changes: lines of a Dockerfile; @o: what else the
- * user said of it (ref and config are set here) */
+/** img_import() - @repo, @tag: its name, or NULL; @changes: lines of a Dockerfile; @o: what else
+ * the user said of it (ref and config are set here) */
 int img_import(struct engine *e, img_read read, void *read_arg, const char *repo, const char *tag,
                const struct strv *changes, struct import_options *o, struct arena *a, char **ret_id,
                struct err *err) MUST;

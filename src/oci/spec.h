@@ -78,8 +78,8 @@ struct oci_root {
 struct oci_mount {
     char *destination; /* absolute in the container */
     char *type, *source;
-    char *subpath; /* of a bind or of @lowers: the part that is mounted, found without leaving it; not
-                      OCI */
+    char *subpath; /* of a bind or of @lowers: the part that is mounted, found without leaving it;
+                      not OCI */
     struct strv lowers; /* directories as one tree, topmost first, instead of a source; not OCI */
     char *upper, *work; /* with @lowers: where what is written goes; else it is read-only */
     struct strv options;

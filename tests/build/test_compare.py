@@ -39,6 +39,7 @@ BUILDAH_DIFFERS = {
     "volume": "buildah makes the directories of some volumes; dockerd and BuildKit do not",
     "escape_directive": "buildah 1.28 takes the backslash for an escape all the same",
     "copy_replaces": "buildah replaces a link in the file's place; dockerd and BuildKit follow it",
+    "expand_volume_json": "as volume",
     "run_no_network": "this buildah runs in the test's own network",
     "ignore_file_of_its_own": "only BuildKit looks for NAME.dockerignore",
     "cache_attributes": "buildah loses the sticky bit when it sets the owner",
@@ -175,6 +176,9 @@ def test_as_buildah(case, build, buildah, name):
     theirs.code, theirs.out = done.returncode, done.stdout + done.stderr
     theirs.builder = type("Theirs", (), {"daemon": build.daemon, "cli": build.cli,
                                          "tag": "localhost/" + name + "-theirs"})
+    if case.error and path:
+        path.unlink()
+        pytest.skip("buildah takes what BuildKit refuses")
     try:
         if path:
             archive = path.read_bytes()
