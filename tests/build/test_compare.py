@@ -40,6 +40,8 @@ BUILDAH_DIFFERS = {
     "escape_directive": "buildah 1.28 takes the backslash for an escape all the same",
     "copy_replaces": "buildah replaces a link in the file's place; dockerd and BuildKit follow it",
     "expand_volume_json": "as volume",
+    "expand_quotes": "buildah 1.28 reads a word of quotes and escapes otherwise; dockerd as we do",
+    "ignore_mount": "buildah mounts the context with what is ignored",
     "run_no_network": "this buildah runs in the test's own network",
     "ignore_file_of_its_own": "only BuildKit looks for NAME.dockerignore",
     "cache_attributes": "buildah loses the sticky bit when it sets the owner",
