@@ -78,15 +78,10 @@ struct oci_root {
 struct oci_mount {
     char *destination; /* absolute in the container */
     char *type, *source;
-<<<<<<< HEAD
     char *mount_ns; /* of a bind: the file of the mount namespace in which its source is; not OCI */
     char *subpath;  /* of what is mounted: the part that is mounted, found without leaving it;
                        not OCI */
     bool by_host;   /* a file system that is mounted with the host's network and devices; not OCI */
-=======
-    char *subpath; /* of a bind or of @lowers: the part that is mounted, found without leaving it;
-                      not OCI */
->>>>>>> becbce1a9a5de28a4050910933cd393f52ddbf1f
     struct strv lowers; /* directories as one tree, topmost first, instead of a source; not OCI */
     char *upper, *work; /* with @lowers: where what is written goes; else it is read-only */
     struct strv options;
