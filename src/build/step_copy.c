@@ -33,7 +33,8 @@ static int find_dest(struct copying *c, struct err *err)
         return r;
     bool dir = !*text || str_ends(text, "/") || str_ends(text, "/.") || strcmp(text, ".") == 0;
     const char *base = *text == '/' ? "" : str_or(c->st->config->working_dir, "/");
-    c->dest = arena_printf(a, "%s/%s%s", base, text, dir ? "/" : "");
+    char *path = path_clean(a, arena_printf(a, "%s/%s", base, text));
+    c->dest = dir && !str_ends(path, "/") ? arena_printf(a, "%s/", path) : path;
     return 0;
 }
 

@@ -140,30 +140,63 @@ static bool dest_is_dir(const struct copying *c)
     return str_ends(c->dest, "/") || (one && c->found.v[0].items.v[0].dir && !c->in->parents);
 }
 
-/*
- * A destination that is not there yet is made through the tree of all layers; then nothing below it
- * can be in the way, and it is filled in the new layer itself: without the overlay between, the
- * kernel can copy or link.
+/* How much of @path leads to the first of its directories that is not there; 0: all are. */
+static size_t first_missing(int root, const char *path, struct arena *a)
+{
+    for (size_t n = 1; path[n - 1]; n += path[n] != '\0') {
+        n += strcspn(path + n, "/");
+        auto_close int fd =
+            rootfs_open(root, arena_strndup(a, path, n), O_PATH | O_DIRECTORY, NULL);
+        if (fd == -ENOENT)
+            return n;
+        if (fd < 0 || !path[n])
+            break;
+    }
+    return 0;
+}
+
+/* In the layer itself, the directory that @real is to be in; what was made to find it goes again.
  */
-static int enter_new_dir(struct copying *c, struct layer_stage *into, int *root, struct err *err)
+static int open_new_parent(struct layer_stage *into, char *real, const char **ret_name,
+                           struct err *err)
+{
+    char *slash = strrchr(real, '/');
+
+    *slash = '\0';
+    auto_close int fd =
+        open_beneath(layer_stage_diff(into), *real ? real + 1 : ".", O_RDONLY | O_DIRECTORY);
+    if (fd < 0 || unlinkat(fd, slash + 1, AT_REMOVEDIR) < 0)
+        return err_sys(err, "open a layer's directory");
+    *ret_name = slash + 1;
+    return take_fd(&fd);
+}
+
+/*
+ * Where the destination, or a directory on the way to it, is not there yet, nothing below can be in
+ * the way: what is above is brought into the new layer through the tree of all layers, and the rest
+ * is filled in the layer itself. Without the overlay between, the kernel can copy or link.
+ */
+static int enter_new_dir(struct copying *c, struct layer_stage *into, int *root, struct arena *a,
+                         struct err *err)
 {
     char base[PATH_MAX], real[PATH_MAX];
-    auto_close int there = rootfs_open(*root, c->dest, O_PATH | O_NOFOLLOW, NULL);
+    const char *name = NULL;
+    size_t n = c->in->link || !dest_is_dir(c) ? 0 : first_missing(*root, c->dest, a);
 
-    if (there >= 0 || c->in->link || !dest_is_dir(c))
+    if (n == 0)
         return 0;
-    auto_close int dir = rootfs_mkdir_p(*root, c->dest, 0755, err);
+    auto_close int dir = rootfs_mkdir_p(*root, arena_strndup(a, c->dest, n), 0755, err);
     int r = dir < 0 ? dir : fd_path(*root, base, err);
     if (r >= 0)
         r = fd_path(dir, real, err);
     if (r < 0)
         return r;
-    const char *below = strcmp(base, "/") == 0 ? real : str_starts(real, base);
+    char *below = strcmp(base, "/") == 0 ? real : real + strlen(base);
     close_fd(&dir);
     close_fd(root); /* the last one: the overlay is gone */
-    *root = open_beneath(layer_stage_diff(into), below ? below + 1 : "", O_RDONLY | O_DIRECTORY);
-    c->dest = arena_strdup(&c->st->a, "/");
-    return *root < 0 ? err_sys(err, "open a layer's directory") : 0;
+    *root = open_new_parent(into, below, &name, err);
+    c->dest = arena_printf(&c->st->a, "/%s%s", name ? name : "", c->dest + n);
+    return *root < 0 ? *root : 0;
 }
 
 int copy_write(void *ctx, struct layer_stage *into, struct adopt_options *o, struct arena *a,
@@ -177,7 +210,7 @@ int copy_write(void *ctx, struct layer_stage *into, struct adopt_options *o, str
     if (r < 0)
         return r;
     auto_close int root = stage_tree(c->st->b, c->in->link ? &nothing : &c->st->layers, into, err);
-    r = root < 0 ? root : enter_new_dir(c, into, &root, err);
+    r = root < 0 ? root : enter_new_dir(c, into, &root, a, err);
     for (size_t i = 0; r >= 0 && i < c->found.n; i++)
         r = copy_found(c, root, &c->found.v[i], a, err);
     for (size_t i = 0; r >= 0 && i < c->files.n; i++)

@@ -21,6 +21,11 @@ CASES = [
          tree={"w/x.c": "0644 0:0 x", "w/y.c": "0644 0:0 y"}, gone=["w/z.h"]),
     Case("copy_relative_to_workdir", "FROM busybox\nWORKDIR /a/b\nCOPY f .\nCOPY f ../c\n", TREE,
          tree={"a/b/f": "0644 0:0 f\n", "a/c": "0644 0:0 f\n"}),
+    Case("copy_dirs_relative_to_workdir", "FROM busybox\nWORKDIR /a/b\nCOPY d ../n/m/\nCOPY d ../k\n"
+         "COPY d /.././q//r/\n", TREE,
+         tree={"a/n/m/a": "0644 0:0 a\n", "a/k/e/b": "0644 0:0 b\n", "q/r/a": "0644 0:0 a\n"}),
+    Case("copy_below_a_link_of_the_image", "FROM busybox\nRUN mkdir /real && ln -s real /alias\n"
+         "COPY d /alias/n/m/\n", TREE, tree={"real/n/m/a": "0644 0:0 a\n", "alias": "link:real"}),
     Case("copy_expands", "FROM busybox\nARG S=f\nENV D=/v\nCOPY $S ${D}/g\n", TREE,
          tree={"v/g": "0644 0:0 f\n"}),
     Case("copy_keeps_modes", "FROM busybox\nCOPY m /m\n", {"m/x": Mode("#!", 0o755),
