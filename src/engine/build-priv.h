@@ -23,6 +23,11 @@ int build_base_image(void *ctx, const char *name, const char *platform, bool pul
 /** engine_build_cache() - what builds keep, for "system df". */
 int engine_build_cache(struct engine *e, struct arena *a, struct disk_usage *ret,
                        struct err *err) MUST;
+/** engine_build_limits() - read the settings of what builds may keep. Return: 0; -EINVAL. */
+int engine_build_limits(struct engine *e, struct err *err) MUST;
+/** engine_build_collect() - after a build, now and then, in the background: what was not used for
+ * two months goes, and what was not used for the longest time, as long as there is too much. */
+void engine_build_collect(struct engine *e);
 /** engine_builder_open() - when the store is there. */
 int engine_builder_open(struct engine *e, struct err *err) MUST;
 

@@ -16,6 +16,8 @@ int engine_builder_open(struct engine *e, struct err *err)
 {
     int r = build_sessions_open(e, err);
 
+    if (r >= 0)
+        r = engine_build_limits(e, err);
     if (r < 0)
         return r;
     e->build_host = (struct build_host){.data_path = e->data_path,
@@ -141,5 +143,6 @@ int img_build(struct engine *e, const struct build_opts *o, img_read read, void 
     build_session_free(session);
     if (r < 0)
         (void)!store_gc(e->images, NULL, NULL, NULL); /* layers of steps that count for nothing */
+    engine_build_collect(e);
     return r;
 }

@@ -3,8 +3,12 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/statvfs.h>
 
+#include "base/auto.h"
+#include "base/log.h"
 #include "base/time.h"
+#include "base/units.h"
 #include "engine/build-priv.h"
 
 static char *stamp(struct arena *a, int64_t ns)
@@ -97,4 +101,72 @@ int engine_build_prune(struct engine *e, const struct build_prune_opts *o, struc
     strmap_set(a, &attrs, "reclaimed", bytes);
     events_put(e->events, "builder", "prune", "", &attrs);
     return 0;
+}
+
+/* ---- by itself ---- */
+
+#define COLLECT_EVERY_NS (10 * 60 * NS_PER_S)
+#define UNUSED_MAX_NS (60 * 24 * 3600 * NS_PER_S)
+#define KEEP_MIN_B (INT64_C(2) << 30)
+
+/* Without a word of the user's: a tenth of the disk. */
+static int default_keep(struct engine *e, struct err *err)
+{
+    struct statvfs fs;
+
+    if (fstatvfs(e->data_fd, &fs) < 0)
+        return err_sys(err, "look at the size of %s", e->data_path);
+    e->build_keep_b = (int64_t)(fs.f_blocks / 10 * fs.f_frsize);
+    if (e->build_keep_b < KEEP_MIN_B)
+        e->build_keep_b = KEEP_MIN_B;
+    return 0;
+}
+
+int engine_build_limits(struct engine *e, struct err *err)
+{
+    const struct builder_gc *gc = &e->conf->builder.gc;
+    const char *text = str_or(gc->reserved, gc->keep);
+
+    e->build_keep_b = 0;
+    if (!gc->enabled)
+        return 0;
+    if (str_empty(text))
+        return default_keep(e, err);
+    int r = units_parse_bytes(text, &e->build_keep_b, err);
+    if (r >= 0 && e->build_keep_b <= 0)
+        r = err_invalid(err, "it must be more than nothing");
+    return r < 0 ? err_wrap(err, r, "builder.gc: %s", text) : 0;
+}
+
+static void collect(void *arg)
+{
+    struct engine *e = arg;
+    const struct build_prune rules[] = {
+        {.all = true, .before_ns = now_ns() - UNUSED_MAX_NS},
+        {.before_ns = INT64_MAX, .keep_b = e->build_keep_b},
+    };
+
+    for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
+        auto_arena struct arena a = ARENA_INIT;
+        struct err err = {0};
+        int64_t freed = build_prune(e->builder, &rules[i], &a, NULL, &err);
+        if (freed < 0)
+            log_warn("collect what builds keep: %s", err.msg);
+        else if (freed > 0)
+            log_info("collected %lld bytes that builds kept", (long long)freed);
+    }
+}
+
+void engine_build_collect(struct engine *e)
+{
+    int64_t now = mono_ns();
+
+    (void)pthread_mutex_lock(&e->lock);
+    bool due = e->build_keep_b > 0 &&
+               (!e->build_collected_ns || now - e->build_collected_ns > COLLECT_EVERY_NS);
+    if (due)
+        e->build_collected_ns = now;
+    (void)pthread_mutex_unlock(&e->lock);
+    if (due)
+        engine_job(e, collect, e);
 }

@@ -14,6 +14,19 @@ static const struct field proxy_fields[] = {
 };
 static const struct json_type proxy_type = JSON_TYPE("proxies", struct proxy_config, proxy_fields);
 
+static const struct field gc_fields[] = {
+    FIELD(struct builder_gc, "enabled", F_BOOL, enabled),
+    FIELD(struct builder_gc, "defaultKeepStorage", F_STR, keep),
+    FIELD(struct builder_gc, "defaultReservedSpace", F_STR, reserved),
+};
+static const struct json_type gc_type = JSON_TYPE("builder.gc", struct builder_gc, gc_fields);
+
+static const struct field builder_fields[] = {
+    FIELD(struct builder_config, "gc", F_OBJ, gc, .type = &gc_type),
+};
+static const struct json_type builder_type =
+    JSON_TYPE("builder", struct builder_config, builder_fields);
+
 static const struct field pool_fields[] = {
     FIELD(struct address_pool, "base", F_STR, base, .flags = F_REQUIRED),
     FIELD(struct address_pool, "size", F_I64, size, .flags = F_REQUIRED),
@@ -75,6 +88,7 @@ static const struct field fields[] = {
     FIELD(struct engine_config, "max-concurrent-downloads", F_I64, max_concurrent_downloads),
     FIELD(struct engine_config, "max-concurrent-uploads", F_I64, max_concurrent_uploads),
     FIELD(struct engine_config, "max-download-attempts", F_I64, max_download_attempts),
+    FIELD(struct engine_config, "builder", F_OBJ, builder, .type = &builder_type),
 };
 const struct json_type engine_config_type = JSON_TYPE("daemon.json", struct engine_config, fields);
 
@@ -104,6 +118,7 @@ void engine_config_defaults(struct engine_config *c, struct arena *a)
         .max_concurrent_downloads = 3,
         .max_concurrent_uploads = 5,
         .max_download_attempts = 5,
+        .builder.gc.enabled = true,
     };
 }
 

@@ -48,6 +48,12 @@ struct engine_config {
     } proxies; /* for the daemon's own connections; else the environment's */
     int64_t max_concurrent_downloads, max_concurrent_uploads, max_download_attempts;
     char *image_blobs; /* "keep" or "drop" the compressed blobs of layers */
+    struct builder_config {
+        struct builder_gc {
+            bool enabled;
+            char *keep, *reserved; /* "20GB": how much builds may keep; two names of one thing */
+        } gc;
+    } builder;
     char *request_log; /* flag --request-log only: every request and reply, for tests */
 };
 

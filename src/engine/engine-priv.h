@@ -147,7 +147,9 @@ struct engine {
     struct image_store *images;
     struct builder *builder;
     struct build_host build_host;
-    char *build_run_path; /* secrets of builds, in memory */
+    char *build_run_path;       /* secrets of builds, in memory */
+    int64_t build_keep_b;       /* how much builds may keep; 0: no limit */
+    int64_t build_collected_ns; /* mono: when that was last seen to; under lock */
     struct build_sessions *build_sessions;
     struct registries *registries;
     struct nets nets;

@@ -119,3 +119,35 @@ def test_same_input_same_digest(build, own_daemon, tmp_path):
     twin = second(text, files, *args).ok()
     assert twin.layers == first.layers and twin.id == first.id
     assert all(h["Created"] <= 1700000000 for h in first.history()[:5])
+
+
+def test_too_much_is_collected(own_daemon, tmp_path, name):
+    """What was not used for the longest time goes, as long as builds keep more than they may."""
+    import fixtures
+    from cleat import until
+    conf = tmp_path / "daemon.json"
+    conf.write_text('{"builder": {"gc": {"defaultKeepStorage": "500kb"}}}')
+    d = own_daemon(args=["--config-file", str(conf)])
+    d.start()
+    fixtures.load(d)
+    for what in ("first", "second"):
+        b = builds.Builder(d, "docker", tmp_path / what, name)
+        b("FROM busybox\nRUN head -c 1000000 /dev/urandom > /%s\n" % what).ok()
+        b.close()
+        if what == "first":
+            d.restart()  # it looks once in ten minutes, and first after the first build
+
+    def kept():
+        return sorted(k["Description"] for k in d.api.get("/system/df").json["BuildCache"])
+    until(lambda: len(kept()) == 1, 10, kept)
+    assert "/second" in kept()[0]
+
+
+@pytest.mark.parametrize("text", ["1x", "-1", "0"])
+def test_limits_that_are_none(own_daemon, tmp_path, text):
+    conf = tmp_path / "daemon.json"
+    conf.write_text('{"builder": {"gc": {"defaultKeepStorage": "%s"}}}' % text)
+    d = own_daemon(args=["--config-file", str(conf)])
+    d.start(wait=False)
+    assert d.process.wait(10) != 0 and "builder.gc" in d.log()
+    d.stopped = True
