@@ -47,6 +47,11 @@ BUILDAH_DIFFERS = {
     "cache_attributes": "buildah loses the sticky bit when it sets the owner",
     "copy_wildcard_deep": "only BuildKit knows ** in COPY",
     "copy_setuid": "buildah loses the bit when it sets the owner; BuildKit does not",
+    "stage_names_in_any_case": "buildah 1.28 tells stages apart by the case of their names",
+    "args_of_the_platform_are_declared": "buildah 1.28 does not know TARGETSTAGE",
+    "arg_targetstage": "buildah 1.28 does not know TARGETSTAGE",
+    "arg_hostname": "BuildKit's argument",
+    "copy_wildcard_escaped": "buildah 1.28 takes [[] for a class that matches more; dockerd as we do",
     "copy_from_keeps_the_dirs_mode": "buildah makes the directory as any; BuildKit as the source is",
 }
 KEYS = ("Cmd", "Entrypoint", "Env", "ExposedPorts", "Volumes", "User", "WorkingDir", "Labels",
