@@ -57,13 +57,11 @@ static bool may_unpack(const struct copying *c, const struct found *f, const str
     return c->add && !item->dir && (f->remote ? c->in->unpack > 0 : c->in->unpack != 0);
 }
 
-/* Files of a context that goes away with the build, and those of a layer, which never change; with
- * SOURCE_DATE_EPOCH a layer's might get other times. */
+/* Files of a context that goes away with the build: then they have one name again. Those of a layer
+ * would keep two, which some programs refuse to read (cron). */
 static bool may_link(const struct copying *c, const struct found *f)
 {
-    if (is_layers(c))
-        return f->layer && c->st->b->epoch_ns == INT64_MAX;
-    return !f->remote && !c->st->b->rq->keeps_context;
+    return !is_layers(c) && !f->remote && !c->st->b->rq->keeps_context;
 }
 
 static int copy_item(const struct copying *c, int root, const struct found *f,

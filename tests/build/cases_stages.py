@@ -25,6 +25,8 @@ CASES = [
     Case("copy_from_hard_links", "FROM busybox AS b\nRUN mkdir /d && echo x > /d/a && ln /d/a /d/b\n"
          "FROM busybox\nCOPY --from=b /d /n\nRUN stat -c %h /n/a > /o\n",
          tree={"o": "0644 0:0 2\n"}),
+    Case("copies_are_files_of_their_own", "FROM busybox AS b\nRUN mkdir /d && echo x > /d/a\n"
+         "FROM busybox\nCOPY --from=b /d /n\nRUN stat -c %h /n/a > /o\n", tree={"o": "0644 0:0 1\n"}),
     Case("platform_args", "FROM busybox\nARG TARGETOS\nARG TARGETPLATFORM\n"
          "RUN echo $TARGETOS $TARGETPLATFORM > /o\n", tree={"o": "~linux linux/"}),
 ]
