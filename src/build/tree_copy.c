@@ -149,17 +149,27 @@ static int maybe_link(struct copier *k, const struct stat *st, int dir, const ch
     return linkat(at, base, dir, name, 0) < 0 ? err_sys(err, "link %s", dest) : 1;
 }
 
-/* Would the copy be the same file? Then the file itself will do, where the file system can. */
-static bool may_take(const struct copier *k, const struct stat *st)
+/* Would the copy be the same file? Then the file itself will do, where the file system can; but not
+ * for two copies, which other threads may be making. */
+static bool take(const struct copier *k, int from_dir, const char *from, const struct stat *st,
+                 int dir, const char *name)
 {
-    return k->c->may_link && st->st_nlink == 1 && uid_of(k, st) == st->st_uid &&
-           gid_of(k, st) == st->st_gid && mode_of(k, st) == (st->st_mode & 07777);
+    struct stat now;
+
+    if (!k->c->may_link || st->st_nlink != 1 || uid_of(k, st) != st->st_uid ||
+        gid_of(k, st) != st->st_gid || mode_of(k, st) != (st->st_mode & 07777) ||
+        linkat(from_dir, from, dir, name, 0) < 0)
+        return false;
+    if (fstatat(dir, name, &now, AT_SYMLINK_NOFOLLOW) == 0 && now.st_nlink == 2)
+        return true;
+    (void)unlinkat(dir, name, 0);
+    return false;
 }
 
 static int copy_file(struct copier *k, int from_dir, const char *from, const struct stat *st,
                      int dir, const char *name, const char *dest, struct err *err)
 {
-    if (may_take(k, st) && linkat(from_dir, from, dir, name, 0) == 0)
+    if (take(k, from_dir, from, st, dir, name))
         return 0;
     int r = maybe_link(k, st, dir, name, dest, err);
     if (r != 0)
