@@ -27,10 +27,6 @@ CASES = [
          tree={"o": "0644 0:0 2\n"}),
     Case("copies_are_files_of_their_own", "FROM busybox AS b\nRUN mkdir /d && echo x > /d/a\n"
          "FROM busybox\nCOPY --from=b /d /n\nRUN stat -c %h /n/a > /o\n", tree={"o": "0644 0:0 1\n"}),
-    Case("two_stages_copy_one_context", "FROM busybox AS a\nCOPY . /a\nFROM busybox AS b\nCOPY . /b\n"
-         "FROM busybox\nCOPY --from=a /a /x\nCOPY --from=b /b /y\nRUN diff -r /x /y && "
-         "find /x /y -type f -links +1 > /o\n", {"d/f%d" % i: "%d" % i for i in range(200)},
-         tree={"o": "0644 0:0 "}),
     Case("platform_args", "FROM busybox\nARG TARGETOS\nARG TARGETPLATFORM\n"
          "RUN echo $TARGETOS $TARGETPLATFORM > /o\n", tree={"o": "~linux linux/"}),
 ]

@@ -70,6 +70,16 @@ def test_copy_from_a_stage_counts_by_content(build):
     assert cached(build(text % 2)) == 2  # the stage was made again, what is taken from it not
 
 
+@both
+def test_files_have_one_name(build):
+    """Also where stages copy the same context at once: some programs refuse others."""
+    text = "FROM busybox AS b\nCOPY . /b-%s\nFROM busybox\nCOPY . /a\nCOPY --from=b /b-%s /c\n" \
+           % (build.tag, build.tag)
+    done = build(text, {"d/f%d" % i: "%d" % i for i in range(300)}).ok()
+    assert done.run("find", "/a", "/c", "-type", "f", "-links", "+1") == ""
+    assert done.run("diff", "-r", "/a/d", "/c/d") == ""
+
+
 @docker
 def test_pruned_cache_is_gone(build):
     text = "FROM busybox\nRUN cat /proc/sys/kernel/random/uuid > /u\n"
