@@ -236,11 +236,14 @@ static int find_bundle(struct plan *p, const struct oci_create *c, struct err *e
     return 0;
 }
 
+static const struct plan empty_plan = {
+    .join_pid = -1, .join_user = -1, .root_fd = -1, .own_dev = true};
+
 int plan_container(const struct oci_create *c, struct plan *ret, struct err *err)
 {
     struct plan *p = ret;
 
-    *p = (struct plan){.join_pid = -1, .join_user = -1, .root_fd = -1, .own_dev = true};
+    *p = empty_plan;
     int r = find_bundle(p, c, err);
     if (r == 0)
         r = plan_namespaces(p, c->spec, err);
@@ -267,6 +270,7 @@ void plan_done(struct plan *p)
     if (p->root_fd_ours)
         close_fd(&p->root_fd);
     arena_done(&p->arena);
+    *p = empty_plan; /* what was planned is gone, and nobody closes it again */
 }
 
 /* ---- devices ---- */
