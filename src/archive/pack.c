@@ -41,9 +41,7 @@ static bool has(const struct packer *p, enum pack_flags flag)
 
 /* ---- attributes ---- */
 
-/* Those that travel with a file: capabilities, and what users set. Access lists and labels belong
- * to the machine, the overlay's own to the layer. */
-static bool wanted_xattr(const char *name)
+bool pack_wants_xattr(const char *name)
 {
     return strcmp(name, "security.capability") == 0 ||
            (str_starts(name, "user.") && !str_starts(name, "user.overlay."));
@@ -58,7 +56,7 @@ static int put_xattrs(int fd, struct tar_entry *e, struct arena *a, struct err *
     if (len < 0)
         return errno == ENOTSUP || errno == EBADF ? 0 : err_sys(err, "list xattrs of %s", e->name);
     for (const char *n = names; n < names + len; n += strlen(n) + 1) {
-        if (!wanted_xattr(n))
+        if (!pack_wants_xattr(n))
             continue;
         ssize_t size = fgetxattr(fd, n, val, XATTR_MAX);
         if (size < 0)

@@ -23,6 +23,10 @@ struct pack_options {
     void *ctx;
 };
 
+/** pack_wants_xattr() - does it travel with a file: capabilities, and what users set? Access lists
+ * and labels belong to the machine, the overlay's own to the layer. */
+bool pack_wants_xattr(const char *name);
+
 /** pack_is_opaque() - an overlay's directory that hides what lies below it. */
 bool pack_is_opaque(int fd);
 

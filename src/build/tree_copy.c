@@ -15,6 +15,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "archive/pack.h"
 #include "base/auto.h"
 #include "base/dir.h"
 #include "base/failpoint.h"
@@ -36,12 +37,6 @@ struct copier {
 
 /* ---- attributes ---- */
 
-static bool wanted_xattr(const char *name)
-{
-    return strcmp(name, "security.capability") == 0 ||
-           (str_starts(name, "user.") && !str_starts(name, "user.overlay."));
-}
-
 static int copy_xattrs(struct copier *k, int from, int to, struct err *err)
 {
     ssize_t len = flistxattr(from, k->names, XATTR_MAX);
@@ -49,7 +44,7 @@ static int copy_xattrs(struct copier *k, int from, int to, struct err *err)
     if (len < 0)
         return errno == ENOTSUP ? 0 : err_sys(err, "list xattrs");
     for (const char *n = k->names; n < k->names + len; n += strlen(n) + 1) {
-        ssize_t size = wanted_xattr(n) ? fgetxattr(from, n, k->val, XATTR_MAX) : -1;
+        ssize_t size = pack_wants_xattr(n) ? fgetxattr(from, n, k->val, XATTR_MAX) : -1;
         if (size >= 0 && fsetxattr(to, n, k->val, (size_t)size, 0) < 0 && errno != ENOTSUP)
             return err_sys(err, "set xattr %s", n);
     }
