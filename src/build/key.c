@@ -54,9 +54,14 @@ void key_list(struct key *k, const char *name, const struct strv *val)
         add(k, val->v[i]);
 }
 
+void key_free(struct key *k)
+{
+    sha256_free(k->h);
+    free(k);
+}
+
 void key_end(struct key *k, char out[DIGEST_LEN + 1])
 {
     sha256_digest(k->h, out);
-    sha256_free(k->h);
-    free(k);
+    key_free(k);
 }

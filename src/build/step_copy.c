@@ -277,14 +277,13 @@ static struct key *new_key(const struct copying *c, const char *what)
 
 static int copy_by_content(struct copying *c, bool *ret_empty, struct err *err)
 {
-    char unused[DIGEST_LEN + 1];
     struct key *k = new_key(c, "copy");
     int r = find_sources(c, err);
 
     if (r >= 0)
         r = key_content(c, k, err);
     if (r < 0) {
-        key_end(k, unused);
+        key_free(k);
         return r;
     }
     return step_make(c->st, c->p->step, k, copy_write, c, ret_empty, err);

@@ -133,7 +133,6 @@ int step_run(struct stage *st, const struct planned *p, struct err *err)
 {
     struct running x = {.st = st, .p = p};
     bool empty = true;
-    char unused[DIGEST_LEN + 1];
     int r = step_begin(st, p->step, err);
 
     x.argv = run_argv(st, p->ins);
@@ -146,7 +145,7 @@ int step_run(struct stage *st, const struct planned *p, struct err *err)
     struct key *k = stage_key(st, "run");
     r = run_key(&x, k, err);
     if (r < 0) {
-        key_end(k, unused);
+        key_free(k);
         return r;
     }
     r = step_make(st, p->step, k, run, &x, &empty, err);
