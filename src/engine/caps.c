@@ -48,7 +48,7 @@ int ctr_caps(const struct host_config *host, struct arena *a, struct strv *ret, 
         r = parse_list(&host->cap_drop, a, &drop, &drop_all, err);
     if (r < 0)
         return r;
-    for (int n = 0; n <= caps_last(); n++) {
+    for (int n = 0, last = caps_last(); n <= last; n++) {
         const char *name = caps_name(n);
         bool usual = false;
         if (!name || prctl(PR_CAPBSET_READ, n) != 1)

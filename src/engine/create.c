@@ -48,9 +48,9 @@ int ctr_name_free(struct engine *e, const char *name, struct err *err)
     char holder[65] = "";
 
     (void)pthread_mutex_lock(&e->lock);
-    for (struct container *c = e->containers; c; c = c->next)
-        if (strcmp(c->name, name) == 0)
-            memcpy(holder, c->id, sizeof(holder));
+    const struct container *c = ctr_named(e, name);
+    if (c)
+        memcpy(holder, c->id, sizeof(holder));
     (void)pthread_mutex_unlock(&e->lock);
     if (!*holder)
         return 0;
@@ -559,7 +559,7 @@ int ctr_rename(struct engine *e, const char *id, const char *name, struct err *e
     (void)pthread_mutex_lock(&e->lock);
     (void)pthread_mutex_lock(&c->lock);
     char *old = c->name;
-    c->name = arena_strdup(&c->mem, name);
+    ctr_set_name(c, arena_strdup(&c->mem, name));
     (void)pthread_mutex_unlock(&c->lock);
     (void)pthread_mutex_unlock(&e->lock);
     ctr_names_add(c);

@@ -168,6 +168,7 @@ struct engine {
     size_t jobs;
     size_t ending;                /* shims that have said "exit" and still tidy up */
     struct container *containers; /* newest first */
+    struct map *by_id, *by_name;  /* the same */
 };
 
 /* table.c: finding and holding containers */
@@ -181,6 +182,13 @@ void ctr_link(struct container *c);
 void ctr_unlink(struct container *c);
 /** ctr_all() - references to all, newest first; the caller unrefs each and frees the array. */
 struct container **ctr_all(struct engine *e, size_t *ret_n);
+/** ctr_some() - only those that @want; it is called under engine.lock, and takes no other. */
+struct container **ctr_some(struct engine *e, bool (*want)(const struct container *c),
+                            size_t *ret_n);
+/** ctr_named() - the one of exactly this name, or NULL; engine.lock is held. */
+struct container *ctr_named(const struct engine *e, const char *name);
+/** ctr_set_name() - another one, in @c->mem; engine.lock and container.lock are held. */
+void ctr_set_name(struct container *c, char *name);
 static inline void auto_ctr_(struct container **c)
 {
     ctr_unref(*c);

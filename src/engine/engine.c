@@ -15,6 +15,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "base/map.h"
 #include "base/mem.h"
 #include "base/rand.h"
 #include "base/time.h"
@@ -195,6 +196,8 @@ int engine_open(const struct engine_config *c, struct loop *loop, struct pool *p
     e->init = xstrdup(init);
     e->data_fd = e->containers_fd = e->trash_fd = e->volumes_fd = e->shims_fd = e->lock_fd = -1;
     e->events = events_new();
+    e->by_id = map_new();
+    e->by_name = map_new();
     e->started_ns = now_ns();
     (void)pthread_mutex_init(&e->lock, NULL);
     (void)pthread_mutex_init(&e->volumes_lock, NULL);
@@ -297,6 +300,8 @@ void engine_free(struct engine *e)
         ctr_unwatch_shim(e->containers);
         ctr_unlink(e->containers);
     }
+    map_free(e->by_id);
+    map_free(e->by_name);
     nets_close(e, !any); /* links and rules are for running containers */
     cgroup_host_free(e->cgroups);
     seccomp_cache_free(e->seccomp);

@@ -191,16 +191,21 @@ static bool is_linked(const struct container *c, const struct container *to)
     return linked;
 }
 
+static bool has_links(const struct container *c)
+{
+    return link_count(c) > 0;
+}
+
 void links_refresh(const struct container *c)
 {
     size_t n;
-    auto_free struct container **all = ctr_all(c->e, &n);
+    auto_free struct container **all = ctr_some(c->e, has_links, &n);
 
     for (size_t i = 0; i < n; i++) {
         struct container *o = all[i];
         struct err err = {0};
         (void)pthread_mutex_lock(&o->lock);
-        bool wants = link_count(o) > 0 && ctr_running(o);
+        bool wants = ctr_running(o);
         (void)pthread_mutex_unlock(&o->lock);
         if (wants && is_linked(o, c)) {
             (void)pthread_mutex_lock(&o->ends);

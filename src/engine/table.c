@@ -12,6 +12,7 @@
 
 #include "base/auto.h"
 #include "base/loop.h"
+#include "base/map.h"
 #include "base/mem.h"
 #include "base/time.h"
 
@@ -88,6 +89,8 @@ void ctr_link(struct container *c)
         at = &(*at)->next;
     c->next = *at;
     *at = c;
+    (void)map_set(e->by_id, c->id, c);
+    (void)map_set(e->by_name, c->name, c);
     c->refs++;
     (void)pthread_mutex_unlock(&e->lock);
 }
@@ -101,6 +104,8 @@ void ctr_unlink(struct container *c)
     for (struct container **at = &e->containers; *at; at = &(*at)->next)
         if (*at == c) {
             *at = c->next;
+            (void)map_del(e->by_id, c->id);
+            (void)map_del(e->by_name, c->name);
             found = true;
             break;
         }
@@ -109,15 +114,33 @@ void ctr_unlink(struct container *c)
         ctr_unref(c);
 }
 
+struct container *ctr_named(const struct engine *e, const char *name)
+{
+    return map_get(e->by_name, name);
+}
+
+/* One that was unlinked meanwhile is in the table no more, and somebody else may have its name. */
+void ctr_set_name(struct container *c, char *name)
+{
+    struct engine *e = c->e;
+
+    if (ctr_named(e, c->name) == c) {
+        (void)map_del(e->by_name, c->name);
+        (void)map_set(e->by_name, name, c);
+    }
+    c->name = name;
+}
+
 /* Name before id prefix, as Docker: a container may be named like another's id. */
 static struct container *match(struct engine *e, const char *name, bool *ambiguous)
 {
     size_t n = strlen(name);
-    struct container *found = NULL;
+    struct container *found = map_get(e->by_id, name);
 
-    for (struct container *c = e->containers; c; c = c->next)
-        if (strcmp(c->id, name) == 0 || strcmp(c->name, name[0] == '/' ? name + 1 : name) == 0)
-            return c;
+    if (!found)
+        found = ctr_named(e, name[0] == '/' ? name + 1 : name);
+    if (found)
+        return found;
     for (struct container *c = e->containers; c; c = c->next) {
         if (n == 0 || strncmp(c->id, name, n) != 0)
             continue;
@@ -145,22 +168,36 @@ struct container *ctr_find(struct engine *e, const char *name, struct err *err)
     return c;
 }
 
-struct container **ctr_all(struct engine *e, size_t *ret_n)
+struct container **ctr_some(struct engine *e, bool (*want)(const struct container *c),
+                            size_t *ret_n)
 {
     size_t n = 0;
 
     (void)pthread_mutex_lock(&e->lock);
     for (struct container *c = e->containers; c; c = c->next)
-        n++;
+        n += want(c);
     struct container **v = xcalloc(n, sizeof(*v));
     n = 0;
     for (struct container *c = e->containers; c; c = c->next) {
+        if (!want(c))
+            continue;
         c->refs++;
         v[n++] = c;
     }
     (void)pthread_mutex_unlock(&e->lock);
     *ret_n = n;
     return v;
+}
+
+static bool anyone(const struct container *c)
+{
+    (void)c;
+    return true;
+}
+
+struct container **ctr_all(struct engine *e, size_t *ret_n)
+{
+    return ctr_some(e, anyone, ret_n);
 }
 
 bool ctr_running(const struct container *c)

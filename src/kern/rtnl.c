@@ -74,6 +74,21 @@ int rtnl_open(struct err *err)
     return fd;
 }
 
+int netlink_listen(int protocol, uint32_t groups, struct err *err)
+{
+    struct sockaddr_nl addr = {.nl_family = AF_NETLINK, .nl_groups = groups};
+    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
+
+    if (fd < 0)
+        return err_sys(err, "open netlink socket");
+    if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0) {
+        int r = err_sys(err, "bind netlink socket");
+        (void)close(fd);
+        return r;
+    }
+    return fd;
+}
+
 ssize_t rtnl_receive(int nl, void *p, size_t n)
 {
     ssize_t got;

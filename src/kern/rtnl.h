@@ -20,6 +20,14 @@
  */
 int rtnl_open(struct err *err) MUST;
 
+/**
+ * netlink_listen() - a non-blocking socket that hears what happens, in the caller's network
+ * namespace
+ * @protocol: NETLINK_ROUTE, NETLINK_NETFILTER, ... @groups: a mask, see netlink(7)
+ * Return: a CLOEXEC fd, or -errno.
+ */
+int netlink_listen(int protocol, uint32_t groups, struct err *err) MUST;
+
 struct rtnl_veth {
     const char *host;    /* name of the end in the caller's namespace */
     const char *peer;    /* name of the other end */

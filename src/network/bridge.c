@@ -293,8 +293,7 @@ static int open_bridge(struct network *n, const struct network_conf *c, struct e
 
 static int remove_bridge(struct network *n, struct err *err)
 {
-    auto_close int nl = rtnl_open(err);
-    int r = nl < 0 ? nl : n->given ? 0 : rtnl_link_del(nl, n->link, err);
+    int r = n->given ? 0 : net_link_del(n->link, err);
 
     if (r >= 0)
         r = fw_net_del(n->host->fw, &n->fw, err);

@@ -110,7 +110,7 @@ static int remove_shared(struct network *n, struct err *err)
         return nl;
     if (rtnl_link_has_alias(nl, n->link, OURS, &missing) <= 0 || net_host_uses(n->host, n->link))
         return 0;
-    return rtnl_link_del(nl, n->link, err);
+    return net_link_del(n->link, err);
 }
 
 static void link_macvlan(const struct network *n, struct net_link *ret)

@@ -30,6 +30,12 @@ bool net_host_owns(struct net_host *h, int ifindex, const char *name);
 /** net_host_uses() - has one of our open networks the link of this name? */
 bool net_host_uses(struct net_host *h, const char *link);
 
+/**
+ * net_link_del() - delete a link by name; a missing one is success
+ * Returns when the link is gone, which is before the kernel has given its memory back.
+ */
+int net_link_del(const char *name, struct err *err) MUST;
+
 struct net_pool {
     struct ip subnet, gateway;
     struct ip_pool *pool;

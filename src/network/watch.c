@@ -15,6 +15,7 @@
 #include "base/loop.h"
 #include "base/mem.h"
 #include "base/time.h"
+#include "kern/rtnl.h"
 #include "network/network-priv.h"
 
 #define SETTLE_NS (100 * NS_PER_MS)
@@ -173,16 +174,6 @@ static void settled(struct loop_source *s, uint32_t events, void *arg)
     w->changed(w->arg);
 }
 
-static int listen_to(int protocol, uint32_t groups, struct err *err)
-{
-    struct sockaddr_nl addr = {.nl_family = AF_NETLINK, .nl_groups = groups};
-    auto_close int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
-
-    if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
-        return err_sys(err, "listen to network changes");
-    return take_fd(&fd);
-}
-
 int net_watch_new(struct loop *loop, struct net_host *h, void (*changed)(void *arg), void *arg,
                   struct net_watch **ret, struct err *err)
 {
@@ -192,10 +183,11 @@ int net_watch_new(struct loop *loop, struct net_host *h, void (*changed)(void *a
     w->changed = changed;
     w->arg = arg;
     w->filter = -1;
-    w->route = listen_to(NETLINK_ROUTE, RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR, err);
+    w->route =
+        netlink_listen(NETLINK_ROUTE, RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR, err);
     int r = w->route;
     if (r >= 0)
-        r = w->filter = listen_to(NETLINK_NETFILTER, 1U << (NFNLGRP_NFTABLES - 1), err);
+        r = w->filter = netlink_listen(NETLINK_NETFILTER, 1U << (NFNLGRP_NFTABLES - 1), err);
     if (r >= 0)
         r = loop_add_timer(loop, -1, 0, settled, w, &w->timer, err);
     if (r >= 0)
