@@ -375,6 +375,7 @@ static void fill_setup(struct creation *k, int sync, int parent_sync)
                               .root_fd = -1,
                               .mask_fd = -1,
                               .console = -1,
+                              .sysctl_fd = -1,
                               .start_fd = c->start_fd > 0 ? c->start_fd : -1,
                               .lsm_fd = -1};
 }

@@ -43,6 +43,7 @@ static void fill_setup(const struct oci_exec *x, struct identity *id, int sync, 
                           .root_fd = -1,
                           .mask_fd = -1,
                           .console = -1,
+                          .sysctl_fd = -1,
                           .start_fd = -1,
                           .lsm_fd = -1};
 }

@@ -115,23 +115,32 @@ static void sysctl_path(const char *key, char *out, size_t size)
         *p = *p == '.' ? '/' : *p == '/' ? '.' : *p;
 }
 
-/* Through the host's /proc, which shows the namespaces of whoever looks. */
+/*
+ * /proc shows the namespaces of whoever looks, so the host's would do. But of the host's the kernel
+ * keeps a name of each namespace in one chain of its cache, which it searches: with hundreds of
+ * containers that takes longer than all else that is done for the network.
+ */
+static int open_sysctls(struct setup *s, struct err *err)
+{
+    if (s->sysctl_fd < 0)
+        s->sysctl_fd = open("/proc/sys", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return s->sysctl_fd < 0 ? err_sys(err, "open /proc/sys") : 0;
+}
+
 static int sysctls(struct setup *s, struct err *err)
 {
     const struct strmap *map = &s->spec->lnx->sysctl;
     char path[300];
+    int r = map->n ? open_sysctls(s, err) : 0;
 
-    if (map->n == 0)
-        return 0;
-    auto_close int dir = open("/proc/sys", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (dir < 0)
-        return err_sys(err, "open /proc/sys");
+    if (r < 0)
+        return r;
     for (size_t i = 0; i < map->n; i++) {
         sysctl_path(map->v[i].key, path, sizeof(path));
-        auto_close int fd = rootfs_open(dir, path, O_WRONLY, err);
+        auto_close int fd = rootfs_open(s->sysctl_fd, path, O_WRONLY, err);
         if (fd < 0)
             return err_wrap(err, fd, "sysctl %s", map->v[i].key);
-        int r = write_full(fd, map->v[i].val, strlen(map->v[i].val));
+        r = write_full(fd, map->v[i].val, strlen(map->v[i].val));
         if (r < 0)
             return err_no(err, r, "set sysctl %s to %s", map->v[i].key, map->v[i].val);
     }
@@ -198,9 +207,10 @@ static int network(struct setup *s, struct err *err)
 {
     int r = s->c->setup_net ? msg_expect(s->sync, MSG_NET, err) : 0;
 
-    if (r == 0 && s->c->child_net)
-        r = s->c->child_net(s->c->arg, err);
-    return r;
+    if (r < 0 || !s->c->child_net)
+        return r;
+    r = open_sysctls(s, err);
+    return r < 0 ? r : s->c->child_net(s->c->arg, s->sysctl_fd, err);
 }
 
 /*

@@ -188,6 +188,14 @@ static int do_tree(struct setup *s, struct plan_mount *m, struct err *err)
     return fd < 0 ? fd : mount_at(s, fd, dest, S_ISDIR(st.st_mode), err);
 }
 
+/* Every mount of proc has names of its own in the kernel's cache. One with subset=pid has no sys.
+ */
+static void keep_sysctls(struct setup *s, const struct plan_mount *m)
+{
+    if (s->sysctl_fd < 0)
+        s->sysctl_fd = openat(m->fd, "sys", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
 static int do_fs(struct setup *s, struct plan_mount *m, struct err *err)
 {
     const char *type = str_or(m->m->type, ""), *dest = m->m->destination;
@@ -205,6 +213,8 @@ static int do_fs(struct setup *s, struct plan_mount *m, struct err *err)
         m->fd = mount_new(type, m->m->source, &m->o, err);
     if (m->fd < 0)
         return m->fd;
+    if (str_eq(type, "proc"))
+        keep_sysctls(s, m);
     if (m->o.ext & MOUNT_TMPCOPYUP)
         r = tmpcopyup(s, dest, m->fd, err);
     if (r == 0 && m->o.propagation)

@@ -145,10 +145,11 @@ struct setup {
     int sync;
     int parent_sync; /* the other end: closed first, or its end would never be seen */
     int root_fd;
-    int mask_fd;  /* tmpfs that hides directories, once attached */
-    int console;  /* slave */
-    int start_fd; /* listening socket for a start by another process, or -1 */
-    int lsm_fd;   /* where the label for exec is written */
+    int mask_fd;   /* tmpfs that hides directories, once attached */
+    int console;   /* slave */
+    int start_fd;  /* listening socket for a start by another process, or -1 */
+    int lsm_fd;    /* where the label for exec is written */
+    int sysctl_fd; /* /proc/sys of the container's own proc, before it is hidden; or -1 */
     const char *exe;
     char exe_buf[4096];
     bool joined; /* the cgroup */

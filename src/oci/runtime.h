@@ -64,8 +64,8 @@ struct oci_create {
      */
     int (*setup_net)(void *arg, pid_t pid, int netns_fd, struct err *err);
     /* Child side: inside the new namespaces with all capabilities, after setup_net() returned and
-     * before the root is switched, so host files can still be opened. */
-    int (*child_net)(void *arg, struct err *err);
+     * before the root is switched, so host files can still be opened. @proc_sys: /proc/sys. */
+    int (*child_net)(void *arg, int proc_sys, struct err *err);
     void *arg;
     const int *extra_fds; /* these become 3, 4, ... in the container */
     size_t nextra_fds;

@@ -71,10 +71,10 @@ static int add_link(int nl, const struct shim_net *net, int netns_fd, struct err
 /* As Docker. And what an interface with a link-local address sends when it comes up, and again and
  * again later, goes to every other container of its bridge. A kernel without IPv6 has no such file.
  */
-static int disable_ipv6(const struct shim_net *net, struct err *err)
+static int disable_ipv6(const struct shim_net *net, int proc_sys, struct err *err)
 {
-    auto_free char *path = xasprintf("/proc/sys/net/ipv6/conf/%s/disable_ipv6", net->peer_if);
-    int r = net->no_ipv6 ? write_value_at(AT_FDCWD, path, "1", err) : 0;
+    auto_free char *path = xasprintf("net/ipv6/conf/%s/disable_ipv6", net->peer_if);
+    int r = net->no_ipv6 ? write_value_at(proc_sys, path, "1", err) : 0;
 
     if (r != -ENOENT)
         return r;
@@ -82,15 +82,14 @@ static int disable_ipv6(const struct shim_net *net, struct err *err)
     return 0;
 }
 
-static int set_sysctls(const struct shim_net *net, struct err *err)
+static int set_sysctls(const struct shim_net *net, int proc_sys, struct err *err)
 {
-    int r = disable_ipv6(net, err);
+    int r = disable_ipv6(net, proc_sys, err);
 
     if (r < 0)
         return r;
     for (size_t i = 0; i < net->sysctls.n; i++) {
-        auto_free char *path = xasprintf("/proc/sys/%s", net->sysctls.v[i].key);
-        r = write_value_at(AT_FDCWD, path, net->sysctls.v[i].val, err);
+        r = write_value_at(proc_sys, net->sysctls.v[i].key, net->sysctls.v[i].val, err);
         if (r < 0)
             return err_wrap(err, r, "interface %s", net->peer_if);
     }
@@ -148,7 +147,7 @@ static bool own_netns(const struct shim *s)
     return ns && str_empty(ns->path); /* else it is somebody else's, and not ours to set up */
 }
 
-int net_child(void *arg, struct err *err)
+int net_child(void *arg, int proc_sys, struct err *err)
 {
     const struct shim *s = arg;
     const struct shim_plan *plan = s->plan;
@@ -158,7 +157,7 @@ int net_child(void *arg, struct err *err)
     auto_close int nl = rtnl_open(err);
     int r = nl < 0 ? nl : rtnl_link_up(nl, LO, err);
     for (size_t i = 0; r >= 0 && i < plan->nets.n; i++) {
-        r = set_sysctls(plan->nets.v[i], err);
+        r = set_sysctls(plan->nets.v[i], proc_sys, err);
         if (r >= 0)
             r = bring_up(nl, plan->nets.v[i], err);
     }
@@ -313,6 +312,14 @@ struct inner {
     const shim_gateways *gateways;
 };
 
+/* The shim sees the host's /proc, which shows the namespace that it is in. */
+static int set_host_sysctls(const struct shim_net *net, struct err *err)
+{
+    auto_close int dir = open("/proc/sys", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+    return dir < 0 ? err_sys(err, "open /proc/sys") : set_sysctls(net, dir, err);
+}
+
 static int change_inside(void *arg, struct err *err)
 {
     const struct inner *in = arg;
@@ -322,7 +329,7 @@ static int change_inside(void *arg, struct err *err)
     if (r >= 0 && in->gone)
         r = rtnl_link_del(nl, in->gone, err);
     if (r >= 0 && in->net)
-        r = set_sysctls(in->net, err);
+        r = set_host_sysctls(in->net, err);
     if (r >= 0 && in->net)
         r = bring_up(nl, in->net, err);
     /* A family whose only gateway has gone has no default route: it went with its interface. */

@@ -130,7 +130,7 @@ int shim_exec(struct shim *s, const struct shim_req *req, int client_fd, pid_t *
 
 /* net.c: callbacks of oci_create(), and changes while the container runs */
 int net_setup(void *arg, pid_t pid, int netns_fd, struct err *err) MUST;
-int net_child(void *arg, struct err *err) MUST;
+int net_child(void *arg, int proc_sys, struct err *err) MUST;
 int net_join(struct shim *s, const struct shim_net *net, const shim_gateways *gateways,
              struct err *err) MUST;
 int net_leave(struct shim *s, const char *peer_if, const shim_gateways *gateways,
