@@ -1,8 +1,9 @@
 /*
  * What a container publishes in a network: its port bindings and exposed ports, in both families,
  * as ports of the host; or, in a network that is routed, as its own ports that the outside may
- * reach. No port of the host is taken for these, and the binding's host address only tells which
- * family is meant; but one on loopback, which nobody outside can mean, opens nothing.
+ * reach, or that links which the network trusts reach. No port of the host is taken for these, and
+ * the binding's host address only tells which family is meant; but one on loopback, which nobody
+ * outside can mean, opens nothing.
  */
 #include "engine/engine-priv.h"
 
@@ -79,17 +80,23 @@ static bool is_routed(const struct net *n, int family)
     return n && n->links && network_gateway_mode(n->links, family) == GATEWAY_ROUTED;
 }
 
+static bool trusts_links(const struct net *n)
+{
+    return n && n->links && network_options(n->links)->trusted.n > 0;
+}
+
 /* Return: true: it is a port of the host. */
 static bool put_port(const struct net *n, const struct publish *p, struct arena *a,
                      struct ctr_published *out)
 {
-    if (!is_routed(n, p->host.family)) {
+    bool routed = is_routed(n, p->host.family);
+
+    if (!routed)
         arena_push(a, out->host) = *p;
-        return true;
-    }
-    if (network_subnet(n->links, p->host.family).family && !ip_is_loopback(&p->host))
+    if ((routed || trusts_links(n)) && network_subnet(n->links, p->host.family).family &&
+        !ip_is_loopback(&p->host))
         arena_push(a, out->own) = *p;
-    return false;
+    return !routed;
 }
 
 static int add_port(const struct container *c, const struct net *n, const char *key,
@@ -159,8 +166,11 @@ bool ctr_own_ports(const struct container *c, const struct ctr_end *end, struct 
     struct ctr_published all = {0};
     struct err checked = {0}; /* at the creation */
 
-    if (!ctr_publishes(c) || (!is_routed(end->net, AF_INET) && !is_routed(end->net, AF_INET6)) ||
-        ctr_collect_ports(c, end->net, a, &all, &checked) < 0 || all.own.n == 0)
+    bool any =
+        is_routed(end->net, AF_INET) || is_routed(end->net, AF_INET6) || trusts_links(end->net);
+
+    if (!ctr_publishes(c) || !any || ctr_collect_ports(c, end->net, a, &all, &checked) < 0 ||
+        all.own.n == 0)
         return false;
     *ret = all.own;
     return true;

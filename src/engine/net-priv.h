@@ -165,7 +165,7 @@ struct ctr_ports {
 };
 struct ctr_published {
     struct ctr_ports host; /* ports of the host */
-    struct ctr_ports own;  /* of routed networks: at the container's address; no host_port */
+    struct ctr_ports own;  /* at the container's address; of routed networks without host_port */
 };
 int ctr_check_ports(struct engine *e, const struct container_config *config,
                     const struct host_config *host, struct err *err) MUST;

@@ -78,6 +78,9 @@ static void put_own_ports(const struct container *c, struct arena *a, port_map *
             char text[INET6_ADDRSTRLEN];
             const char *key = arena_printf(a, "%u/%s", own.v[k].port, own.v[k].proto);
             const char *host = ip_format(&own.v[k].host, text);
+            if (network_gateway_mode(c->net.ends[i].net->links, own.v[k].host.family) !=
+                GATEWAY_ROUTED)
+                continue;
             if (!is_shown(map, key, host))
                 port_map_add(map, a, key, host, "");
         }

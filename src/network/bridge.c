@@ -278,7 +278,9 @@ static int open_bridge(struct network *n, const struct network_conf *c, struct e
                             .subnets = {network_subnet(n, AF_INET), network_subnet(n, AF_INET6)},
                             .doors = {door_of(n->opts.mode4), door_of(n->opts.mode6)},
                             .masquerade = n->opts.masquerade,
-                            .masquerade4 = n->opts.snat4,
+                            .sources = {n->opts.snat4, n->opts.snat6},
+                            .trusted = n->opts.trusted.v,
+                            .ntrusted = n->opts.trusted.n,
                             .icc = n->opts.icc,
                             .internal = n->internal};
     if (r >= 0) {

@@ -211,6 +211,8 @@ static void put_net(struct buf *out, const struct fw_net *n)
                n->icc ? "accept" : "drop");
     if (n->internal)
         buf_printf(out, "internal \"%s\"\n", n->bridge);
+    for (size_t i = 0; i < n->ntrusted; i++)
+        buf_printf(out, "trusted \"%s\" . \"%s\"\n", n->trusted[i], n->bridge);
     for (size_t i = 0; i < 2; i++) {
         struct ip net = ip_network(&n->subnets[i]);
         int v = net.family == AF_INET6 ? 6 : 4;
@@ -221,8 +223,8 @@ static void put_net(struct buf *out, const struct fw_net *n)
         if (n->doors[i] != FW_SHUT)
             buf_printf(out, "%s%d \"%s\"\n", n->doors[i] == FW_WIDE ? "wide" : "routed", v,
                        n->bridge);
-        if (masquerade && v == 4 && n->masquerade4.family)
-            buf_printf(out, "snat4 %s : %s\n", text, ip_format(&n->masquerade4, addr));
+        if (masquerade && n->sources[i].family)
+            buf_printf(out, "snat%d %s : %s\n", v, text, ip_format(&n->sources[i], addr));
         else if (masquerade)
             buf_printf(out, "masq%d %s\n", v, text);
     }
@@ -260,8 +262,8 @@ static void put_open_port(struct buf *out, const struct fw_port *p)
 {
     char to[INET6_ADDRSTRLEN];
 
-    buf_printf(out, "open%d %s . %s . %u\n", p->to.family == AF_INET6 ? 6 : 4,
-               ip_format(&p->to, to), p->proto, p->port);
+    buf_printf(out, "%s%d %s . %s . %u\n", p->near ? "near" : "open",
+               p->to.family == AF_INET6 ? 6 : 4, ip_format(&p->to, to), p->proto, p->port);
 }
 
 static int change_ports(struct firewall *f, const char *verb,

@@ -30,9 +30,12 @@ struct fw_net {
     struct ip subnets[2];  /* with prefix; family 0: none */
     enum fw_door doors[2]; /* of each subnet */
     bool masquerade;       /* traffic to the outside leaves with an address of the host */
-    struct ip masquerade4; /* that address; family 0: of the interface it leaves by */
-    bool icc;              /* its containers may talk to each other */
-    bool internal;         /* nothing in, nothing out */
+    struct ip
+        sources[2]; /* that address, of each family; family 0: of the interface it leaves by */
+    const char (*trusted)[IFNAMSIZ]; /* links that reach ports which are open to the near */
+    size_t ntrusted;
+    bool icc;      /* its containers may talk to each other */
+    bool internal; /* nothing in, nothing out */
 };
 
 struct fw_port {
@@ -40,6 +43,7 @@ struct fw_port {
     uint16_t host_port, port;
     struct ip to;      /* the container's address, of the same family */
     const char *proto; /* "tcp", "udp", "sctp" */
+    bool near;         /* fw_open_ports(): only from links that its network trusts */
 };
 
 /**
@@ -70,8 +74,8 @@ int fw_net_add(struct firewall *f, const struct fw_net *n, struct err *err) MUST
 int fw_net_del(struct firewall *f, const struct fw_net *n, struct err *err) MUST;
 int fw_publish(struct firewall *f, const struct fw_port *ports, size_t n, struct err *err) MUST;
 int fw_unpublish(struct firewall *f, const struct fw_port *ports, size_t n, struct err *err) MUST;
-/** fw_open_ports() - ports of containers in routed networks, at their own address. Those of one
- * container may be named twice. */
+/** fw_open_ports() - ports of containers at their own address, in routed networks from everywhere.
+ * Those of one container may be named twice. */
 int fw_open_ports(struct firewall *f, const struct fw_port *ports, size_t n, struct err *err) MUST;
 int fw_shut_ports(struct firewall *f, const struct fw_port *ports, size_t n, struct err *err) MUST;
 /** fw_port_id() - the netlink port that our changes come from; 0 when it is switched off. */

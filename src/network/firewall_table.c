@@ -15,7 +15,7 @@
 #include "base/str.h"
 
 /* "4" and "6" are families. Ports: "any" local address or "one" of them; "open" ones are a
- * container's own. */
+ * container's own, and so are "near" ones, which only trusted links reach. */
 static const char *const sets[] = {
     "set nets { type ifname; }",
     "set internal { type ifname; }",
@@ -25,6 +25,7 @@ static const char *const sets[] = {
     "set masq4 { type ipv4_addr; flags interval; }",
     "set masq6 { type ipv6_addr; flags interval; }",
     "map snat4 { type ipv4_addr : ipv4_addr; flags interval; }",
+    "map snat6 { type ipv6_addr : ipv6_addr; flags interval; }",
     "map any4 { type inet_proto . inet_service : ipv4_addr . inet_service; }",
     "map one4 { type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service; }",
     "map any6 { type inet_proto . inet_service : ipv6_addr . inet_service; }",
@@ -35,9 +36,12 @@ static const char *const sets[] = {
     "set routed6 { type ifname; }",
     "set open4 { type ipv4_addr . inet_proto . inet_service; }",
     "set open6 { type ipv6_addr . inet_proto . inet_service; }",
+    "set trusted { type ifname . ifname; }",
+    "set near4 { type ipv4_addr . inet_proto . inet_service; }",
+    "set near6 { type ipv6_addr . inet_proto . inet_service; }",
 };
 
-#define RULES_MAX 8
+#define RULES_MAX 10
 static const struct {
     const char *name, *hook;
     const char *rules[RULES_MAX];
@@ -69,13 +73,15 @@ static const struct {
      {"oifname @nets ip saddr 127.0.0.0/8 masquerade",
       "oifname @nets ip saddr @local4 ct status dnat masquerade",
       "oifname @nets ip6 saddr @local6 ct status dnat masquerade", "oifname @nets return",
-      "snat ip to ip saddr map @snat4", "ip saddr @masq4 masquerade",
-      "ip6 saddr @masq6 masquerade"}},
+      "snat ip to ip saddr map @snat4", "snat ip6 to ip6 saddr map @snat6",
+      "ip saddr @masq4 masquerade", "ip6 saddr @masq6 masquerade"}},
     /* From outside and from other networks, only what was published gets in, and answers. */
     {"inward",
      NULL,
      {"ct status dnat accept", "ip daddr . meta l4proto . th dport @open4 accept",
       "ip6 daddr . meta l4proto . th dport @open6 accept",
+      "iifname . oifname @trusted ip daddr . meta l4proto . th dport @near4 accept",
+      "iifname . oifname @trusted ip6 daddr . meta l4proto . th dport @near6 accept",
       "oifname @routed4 meta l4proto icmp accept", "oifname @routed6 meta l4proto icmpv6 accept",
       "oifname @wide4 meta nfproto ipv4 iifname != @nets accept",
       "oifname @wide6 meta nfproto ipv6 iifname != @nets accept", "drop"}},

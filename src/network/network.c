@@ -290,8 +290,8 @@ void network_leave(struct network *n, const struct endpoint *ep)
 /* ---- published ports ---- */
 
 /* Those the packet filter can lead to the endpoint: of a family that it has. */
-static struct fw_port *fw_ports(const struct endpoint *ep, const struct publish *ports, size_t n,
-                                size_t *ret_n)
+static struct fw_port *fw_ports(const struct network *net, const struct endpoint *ep,
+                                const struct publish *ports, size_t n, size_t *ret_n)
 {
     struct fw_port *v = xcalloc(n, sizeof(*v));
 
@@ -299,11 +299,13 @@ static struct fw_port *fw_ports(const struct endpoint *ep, const struct publish 
     for (size_t i = 0; i < n; i++) {
         const struct ip *to = ports[i].host.family == AF_INET6 ? &ep->ip6 : &ep->ip;
         if (to->family)
-            v[(*ret_n)++] = (struct fw_port){.host = ports[i].host,
-                                             .host_port = ports[i].host_port,
-                                             .port = ports[i].port,
-                                             .to = *to,
-                                             .proto = ports[i].proto};
+            v[(*ret_n)++] =
+                (struct fw_port){.host = ports[i].host,
+                                 .host_port = ports[i].host_port,
+                                 .port = ports[i].port,
+                                 .to = *to,
+                                 .proto = ports[i].proto,
+                                 .near = network_gateway_mode(net, to->family) != GATEWAY_ROUTED};
     }
     return v;
 }
@@ -342,7 +344,7 @@ int network_publish(struct network *n, const struct endpoint *ep, struct publish
         return r;
     for (size_t i = 0; r >= 0 && i < np; i++)
         r = serve_port(n, ep, &ports[i], err);
-    auto_free struct fw_port *v = fw_ports(ep, ports, np, &count);
+    auto_free struct fw_port *v = fw_ports(n, ep, ports, np, &count);
     if (r >= 0)
         r = fw_publish(n->host->fw, v, count, err);
     if (r < 0)
@@ -354,7 +356,7 @@ int network_open_ports(struct network *n, const struct endpoint *ep, const struc
                        size_t np, struct err *err)
 {
     size_t count;
-    auto_free struct fw_port *v = fw_ports(ep, ports, np, &count);
+    auto_free struct fw_port *v = fw_ports(n, ep, ports, np, &count);
 
     FAIL_POINT("network.ports.open", err);
     return fw_open_ports(n->host->fw, v, count, err);
@@ -364,7 +366,7 @@ void network_shut_ports(struct network *n, const struct endpoint *ep, const stru
                         size_t np)
 {
     size_t count;
-    auto_free struct fw_port *v = fw_ports(ep, ports, np, &count);
+    auto_free struct fw_port *v = fw_ports(n, ep, ports, np, &count);
     struct err err = {0};
 
     if (fw_shut_ports(n->host->fw, v, count, &err) < 0)
@@ -375,7 +377,7 @@ void network_unpublish(struct network *n, const struct endpoint *ep, struct publ
                        size_t np)
 {
     size_t count;
-    auto_free struct fw_port *v = fw_ports(ep, ports, np, &count);
+    auto_free struct fw_port *v = fw_ports(n, ep, ports, np, &count);
     struct err err = {0};
 
     if (fw_unpublish(n->host->fw, v, count, &err) < 0)

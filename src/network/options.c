@@ -60,6 +60,27 @@ static int set_ip(struct net_options *o, const char *val, size_t offset)
     return strchr(val, '/') ? -EINVAL : ip_parse(val, (struct ip *)((char *)o + offset));
 }
 
+/* "eth0:eth1" */
+static int set_trusted(struct net_options *o, const char *val, size_t offset)
+{
+    (void)offset;
+    o->trusted.n = 0;
+    while (*val) {
+        size_t n = strcspn(val, ":");
+        char name[IFNAMSIZ] = "";
+        if (n >= sizeof(name) || o->trusted.n == TRUSTED_MAX)
+            return -EINVAL;
+        memcpy(name, val, n);
+        if (!link_name_valid(name))
+            return -EINVAL;
+        memcpy(o->trusted.v[o->trusted.n++], name, sizeof(name));
+        val += n;
+        if (*val == ':' && !*++val)
+            return -EINVAL;
+    }
+    return 0;
+}
+
 struct word {
     const char *name;
     uint32_t value;
@@ -135,7 +156,9 @@ static const struct {
     {"bridge", "com.docker.network.bridge.inhibit_ipv4", set_bool, AT(inhibit_ipv4)},
     {"bridge", "com.docker.network.bridge.gateway_mode_ipv4", set_gateway_mode, AT(mode4)},
     {"bridge", "com.docker.network.bridge.gateway_mode_ipv6", set_gateway_mode, AT(mode6)},
+    {"bridge", "com.docker.network.bridge.trusted_host_interfaces", set_trusted, AT(trusted)},
     {"bridge", "com.docker.network.host_ipv4", set_ip, AT(snat4)},
+    {"bridge", "com.docker.network.host_ipv6", set_ip, AT(snat6)},
     {NULL, "com.docker.network.driver.mtu", set_mtu, AT(mtu)},
     {NULL, "com.docker.network.mtu", set_mtu, AT(mtu)},
     {NULL, "com.docker.network.container_iface_prefix", set_link, AT(if_prefix)},
@@ -175,6 +198,8 @@ int net_options_parse(const char *driver, const struct strmap *o, struct net_opt
         return err_invalid(err, "interface prefix %s is too long", opts.if_prefix);
     if (opts.snat4.family == AF_INET6 || opts.binding.family == AF_INET6)
         return err_invalid(err, "an IPv4 address is wanted");
+    if (opts.snat6.family == AF_INET)
+        return err_invalid(err, "an IPv6 address is wanted");
     *ret = opts;
     return 0;
 }

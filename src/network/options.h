@@ -14,14 +14,21 @@ enum gateway_mode {
     GATEWAY_ISOLATED,        /* internal networks: the host has no address on the bridge */
 };
 
+#define TRUSTED_MAX 16
+
 struct net_options {
     char bridge[IFNAMSIZ];    /* link name; "": made from the network's id */
     char if_prefix[IFNAMSIZ]; /* of interfaces in containers: "eth" */
     int mtu;                  /* 0: the kernel's */
     bool masquerade, icc, inhibit_ipv4;
     enum gateway_mode mode4, mode6;
-    struct ip binding; /* default host address of published ports; family 0: all */
-    struct ip snat4;   /* source of what leaves; family 0: the interface's */
+    struct ip binding;      /* default host address of published ports; family 0: all */
+    struct ip snat4, snat6; /* source of what leaves; family 0: the interface's */
+    /* Links by which the containers' published ports are reached at their own addresses. */
+    struct {
+        char v[TRUSTED_MAX][IFNAMSIZ];
+        size_t n;
+    } trusted;
     char parent[IFNAMSIZ];
     uint32_t mode; /* MACVLAN_MODE_*, IPVLAN_MODE_* */
     uint16_t flag; /* IPVLAN_F_* */

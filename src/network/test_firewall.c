@@ -79,7 +79,7 @@ static void fill(struct firewall *f)
 
     b.subnets[1] = ip("fd00:1::/64");
     b.icc = false;
-    b.masquerade4 = ip("192.0.2.1");
+    b.sources[0] = ip("192.0.2.1");
     struct fw_net c = net_of("br-c", "10.3.0.0/24");
     c.internal = true;
     add(f, &a);

@@ -127,6 +127,23 @@ TEST(addresses)
     bad("bridge", BRIDGE "host_binding_ipv4", "localhost");
     bad("bridge", BRIDGE "host_binding_ipv4", "::1");
     bad("bridge", "com.docker.network.host_ipv4", "fd00::1");
+    CHECK_INT(good("bridge", "com.docker.network.host_ipv6", "fd00::1").snat6.addr[15], 1);
+    bad("bridge", "com.docker.network.host_ipv6", "192.0.2.1");
+}
+
+TEST(trusted_links)
+{
+    const char *key = BRIDGE "trusted_host_interfaces";
+    struct net_options o = good("bridge", key, "eth0:fifteen-letters");
+
+    CHECK_INT(o.trusted.n, 2);
+    CHECK_STR(o.trusted.v[0], "eth0");
+    CHECK_STR(o.trusted.v[1], "fifteen-letters");
+    CHECK_INT(good("bridge", key, "").trusted.n, 0);
+    bad("bridge", key, ":");
+    bad("bridge", key, "eth0:");
+    bad("bridge", key, "sixteen-letters-");
+    bad("bridge", key, "a/b");
 }
 
 TEST(gateway_modes)

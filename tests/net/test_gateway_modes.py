@@ -254,3 +254,61 @@ def test_restart(own_daemon, second_host, answers):
     d.api.ok("DELETE", "/containers/" + c, force=1)
     assert cleat.nft_ruleset() == before
     d.api.ok("DELETE", "/networks/open")
+
+
+TRUSTED = "com.docker.network.bridge.trusted_host_interfaces"
+
+
+def test_trusted_interfaces(street):
+    """Published ports, at the container's own address, from the links that the network names."""
+    far = street.far
+    street.network("near", Options={TRUSTED: "none0:" + far.cable})
+    street.network("plain")
+    street.container("web", "near", publish(HostPort="7401"))
+    street.container("local", "near", publish(HostIp="127.0.0.1", HostPort="7402"))
+    street.container("quiet", "near")
+    street.container("other", "plain", publish(HostPort="7403"))
+    rows = [(far, a, 7401, p, "web") for a in by_host(far) for p in BOTH]
+    rows += street.rows(far, "web", "near", 80, True)
+    rows += street.rows(far, "web", "near", 81, False)
+    rows += street.rows(far, "quiet", "near", 80, False)
+    rows += street.rows(far, "local", "near", 80, False)
+    rows += street.rows(far, "other", "plain", 80, False)
+    rows += street.rows("other", "web", "near", 80, False)
+    check_table(rows)
+    assert [b["HostPort"] for b in street.ports("web")["80/tcp"]] == ["7401", "7401"]
+    open_now = cleat.nft_ruleset()
+    street.daemon.restart()
+    assert cleat.nft_ruleset() == open_now
+    street.daemon.api.ok("DELETE", "/containers/" + street.id["web"], force=1)
+    check_table([(far, a, 80, p, None) for a in street.addresses("quiet", "near") for p in BOTH])
+
+
+@pytest.mark.parametrize("value", ["eth0:", ":eth0", "a/b", "x" * 16, 'a"b', ":".join("e%d" % i
+                                                                             for i in range(17))])
+def test_wrong_trusted_interfaces(daemon, value):
+    answer = daemon.api.post("/networks/create", {"Name": "wrong", "Options": {TRUSTED: value}})
+    assert answer.status == 400 and "invalid value for " + TRUSTED in answer.message
+
+
+@pytest.fixture
+def own_addresses():
+    own = ("198.51.100.7", "2001:db8:77::7")
+    for a in own:
+        world.ip("addr", "add", a, "dev", "lo")
+    yield own
+    for a in own:
+        world.ip("addr", "del", a, "dev", "lo")
+
+
+def test_source_addresses(street, own_addresses):
+    """What leaves has the address that the network names, of each family."""
+    far, own = street.far, own_addresses
+    street.network("out", Options={"com.docker.network.host_ipv4": own[0],
+                                   "com.docker.network.host_ipv6": own[1]})
+    street.container("c", "out")
+    for theirs, ours in zip((far.addr, far.addr6), own):
+        assert street.place["c"].ask(theirs, 80) == "%s|%s" % (far.label, ours)
+    wrong = street.daemon.api.post("/networks/create", {
+        "Name": "wrong", "Options": {"com.docker.network.host_ipv6": own[0]}})
+    assert wrong.status == 400
