@@ -32,6 +32,7 @@ struct copier {
     struct map *links; /* "dev:ino" of a file with several names -> where its copy lies, heap */
     char *names, *val; /* XATTR_MAX each */
     char *block;       /* BLOCK bytes, once they are needed */
+    bool no_sharing;   /* the file system has said that it cannot share blocks */
     int depth;
 };
 
@@ -96,20 +97,34 @@ static int copy_blocks(struct copier *k, int from, int to, struct err *err)
     return n < 0 ? err_sys(err, "read") : 0;
 }
 
-/* Shared where the file system can, else copied by the kernel, else by us. */
-static int copy_content(struct copier *k, int from, int to, struct err *err)
+static bool share_blocks(struct copier *k, int from, int to)
 {
+    if (k->no_sharing)
+        return false;
     if (ioctl(to, FICLONE, from) == 0)
+        return true;
+    k->no_sharing = errno == EOPNOTSUPP || errno == ENOTTY || errno == EXDEV;
+    return false;
+}
+
+/* Shared where the file system can, else copied by the kernel, else by us. */
+static int copy_content(struct copier *k, int from, int to, off_t size, struct err *err)
+{
+    off_t done = 0;
+
+    if (share_blocks(k, from, to))
         return 0;
-    for (bool any = false;; any = true) {
+    while (done < size) {
         ssize_t n = copy_file_range(from, NULL, to, NULL, INT_MAX, 0);
         if (n == 0)
-            return any ? 0 : copy_blocks(k, from, to, err); /* some file systems say 0 for all */
-        if (n < 0 && !any && (errno == EXDEV || errno == EINVAL || errno == EOPNOTSUPP))
+            return done ? 0 : copy_blocks(k, from, to, err); /* some file systems say 0 for all */
+        if (n < 0 && !done && (errno == EXDEV || errno == EINVAL || errno == EOPNOTSUPP))
             return copy_blocks(k, from, to, err);
         if (n < 0)
             return err_sys(err, "copy");
+        done += n;
     }
+    return 0;
 }
 
 /* What lies at the destination makes room, unless it is a directory. */
@@ -174,7 +189,7 @@ static int copy_file(struct copier *k, int from_dir, const char *from, const str
         in < 0 ? -1 : openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (out < 0)
         return err_sys(err, "copy to %s", dest);
-    r = st->st_size == 0 ? 0 : copy_content(k, in, out, err);
+    r = st->st_size == 0 ? 0 : copy_content(k, in, out, st->st_size, err);
     return r < 0 ? r : copy_attrs(k, in, out, st, err);
 }
 
@@ -246,9 +261,9 @@ static int copy_subdir(struct copier *k, int from_dir, const char *from, const s
     return out < 0 ? err_sys(err, "open %s", dest) : copy_attrs(k, in, out, st, err);
 }
 
-/* One name of a directory to one name of another. */
+/* One name of a directory to one name of another. @fresh: that has nothing of this name. */
 static int copy_entry(struct copier *k, int from_dir, const char *from, const char *path,
-                      const char *below, int dir, const char *name, const char *dest,
+                      const char *below, int dir, const char *name, const char *dest, bool fresh,
                       struct err *err)
 {
     struct stat st;
@@ -260,7 +275,7 @@ static int copy_entry(struct copier *k, int from_dir, const char *from, const ch
     FAIL_POINT("build.copy.entry", err);
     if (S_ISDIR(st.st_mode))
         return copy_subdir(k, from_dir, from, &st, path, below, dest, err);
-    int r = make_room(dir, name, dest, err);
+    int r = fresh ? 0 : make_room(dir, name, dest, err);
     if (r < 0)
         return r;
     if (S_ISREG(st.st_mode))
@@ -277,13 +292,15 @@ static int copy_dir(struct copier *k, int from, const char *path, const char *be
     auto_close int dir = open_dest_dir(k, dest, err);
     int r = dir < 0 ? dir : dir_names(from, &a, &names, err);
 
+    bool fresh = r >= 0 && dir_count(dir, 1, NULL) == 0;
     if (r >= 0 && ++k->depth > TREE_DEPTH_MAX)
         r = err_no(err, ELOOP, "%s lies too deep", path);
     for (size_t i = 0; r >= 0 && i < names.n; i++) {
         const char *n = names.v[i];
         r = copy_entry(k, from, n, arena_printf(&a, "%s%s%s", path, *path ? "/" : "", n),
                        arena_printf(&a, "%s%s%s", below, *below ? "/" : "", n), dir, n,
-                       arena_printf(&a, "%s%s%s", dest, str_ends(dest, "/") ? "" : "/", n), err);
+                       arena_printf(&a, "%s%s%s", dest, str_ends(dest, "/") ? "" : "/", n), fresh,
+                       err);
     }
     k->depth--;
     return r;
@@ -336,7 +353,7 @@ static int copy_one(struct copier *k, const struct tree_item *item, const char *
     auto_close int from = rootfs_open(k->c->from_fd, parent, O_PATH | O_DIRECTORY, err);
     auto_close int dir = from < 0 ? from : rootfs_parent(k->c->to_fd, dest, &name, err);
 
-    return dir < 0 ? dir : copy_entry(k, from, base, item->path, base, dir, name, dest, err);
+    return dir < 0 ? dir : copy_entry(k, from, base, item->path, base, dir, name, dest, false, err);
 }
 
 static void free_links(struct map *links)

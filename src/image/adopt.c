@@ -6,6 +6,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -69,20 +70,44 @@ static int cap_times(int dir, int64_t not_after_ns, int depth, struct err *err)
 struct taking {
     int diff_fd;
     struct recipe_writer *recipe;
+    int dir_fd; /* the directory of the file before: files of one come together */
+    char *dir;  /* its path, with a slash at the end unless it is empty; heap */
 };
 
+static void taking_done(struct taking *t)
+{
+    close_fd(&t->dir_fd);
+    free(t->dir);
+}
+
+static int stat_file(struct taking *t, const char *path, struct stat *ret, struct err *err)
+{
+    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
+    size_t n = (size_t)(base - path);
+
+    if (!t->dir || strncmp(t->dir, path, n) != 0 || t->dir[n] != '\0') {
+        close_fd(&t->dir_fd);
+        free(t->dir);
+        t->dir = xstrndup(path, n);
+        t->dir_fd = open_beneath(t->diff_fd, n ? t->dir : ".", O_PATH | O_DIRECTORY | O_NOFOLLOW);
+    }
+    if (t->dir_fd < 0 || fstatat(t->dir_fd, base, ret, AT_SYMLINK_NOFOLLOW) < 0)
+        return err_sys(err, "look at %s", path);
+    return 0;
+}
+
 /* Content that the archive brings: it lies in the file of that name. */
-static int take_content(const struct taking *t, struct tar_reader *tar, const struct tar_entry *e,
+static int take_content(struct taking *t, struct tar_reader *tar, const struct tar_entry *e,
                         struct err *err)
 {
     const uint8_t *p = NULL;
     ssize_t n = 0;
     struct stat st;
 
-    auto_close int fd = open_beneath(t->diff_fd, e->name, O_PATH | O_NOFOLLOW);
-    if (fd < 0 || fstat(fd, &st) < 0)
-        return err_sys(err, "look at %s", e->name);
-    int r = recipe_watch.file(t->recipe, e->name, st.st_ino, err);
+    int r = stat_file(t, e->name, &st, err);
+    if (r < 0)
+        return r;
+    r = recipe_watch.file(t->recipe, e->name, st.st_ino, err);
     if (r >= 0)
         r = recipe_watch.extent(t->recipe, 0, e->size, err);
     while (r >= 0 && (n = tar_data(tar, &p, NULL, err)) > 0)
@@ -90,8 +115,7 @@ static int take_content(const struct taking *t, struct tar_reader *tar, const st
     return r < 0 ? r : (int)n;
 }
 
-static int write_recipe(const struct taking *t, struct source *s, uint64_t *ret_size,
-                        struct err *err)
+static int write_recipe(struct taking *t, struct source *s, uint64_t *ret_size, struct err *err)
 {
     auto_tar_reader struct tar_reader *tar = tar_reader_new(s, recipe_watch.raw, t->recipe);
     const struct tar_entry *e = NULL;
@@ -141,7 +165,7 @@ static int remove_left_out(int diff_fd, const struct strv *paths, struct err *er
 }
 
 /* Return: how many entries; -errno. A packer that failed tells why, not its reader. */
-static int64_t read_once(struct packing *p, const struct taking *t, struct unpacked_layer *out,
+static int64_t read_once(struct packing *p, struct taking *t, struct unpacked_layer *out,
                          struct err *err)
 {
     struct pack_pipe pipe;
@@ -176,9 +200,10 @@ int64_t layer_adopt(struct layer_stage *stage, const struct adopt_options *o, st
     int64_t n = o->not_after_ns == INT64_MAX ? 0 : cap_times(diff_fd, o->not_after_ns, 0, err);
     if (n >= 0)
         n = recipe_writer_new(layer_stage_dir(stage), &recipe, err);
-    struct taking t = {diff_fd, recipe};
+    struct taking t = {.diff_fd = diff_fd, .recipe = recipe, .dir_fd = -1};
     if (n >= 0)
         n = read_once(&p, &t, &out, err);
+    taking_done(&t);
     int r = n < 0 ? (int)n : remove_left_out(diff_fd, &p.left_out, err);
     arena_done(&p.a);
     if (r < 0 || n == 0)
