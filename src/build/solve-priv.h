@@ -12,6 +12,7 @@
 #include <pthread.h>
 
 struct build;
+struct cache_imports;
 struct key;
 struct stage;
 struct unpacked_layer;
@@ -69,6 +70,7 @@ struct build {
     struct scope global;
     size_t expanded; /* bytes that variables expanded to */
     struct check_config checks;
+    struct cache_imports *imports; /* what the request's caches know; NULL: nothing */
     struct platform target, native;
     int64_t epoch_ns; /* SOURCE_DATE_EPOCH, or INT64_MAX */
     struct stage *stages;

@@ -11,6 +11,7 @@
 #include "base/time.h"
 #include "build/builder-priv.h"
 #include "build/cache_image.h"
+#include "build/cache_import.h"
 #include "build/key.h"
 #include "build/solve-priv.h"
 #include "image/adopt.h"
@@ -64,13 +65,25 @@ static bool may_use_cache(const struct stage *st)
 
 /* ---- layers ---- */
 
+/* Here, or in a cache that the request names. Return: 1 it is known; 0. */
+static int look_up(struct stage *st, const struct build_step *step, const char *key,
+                   struct build_cache_row *ret, struct err *err)
+{
+    struct build *b = st->b;
+    int r = build_cache_use(b->store, key, b->lease, &st->a, ret, err);
+
+    if (r != 0)
+        return r;
+    r = cache_import_step(b, step, key, err);
+    return r <= 0 ? r : build_cache_use(b->store, key, b->lease, &st->a, ret, err);
+}
+
 /* Return: 1 it is known; 0. */
 static int from_cache(struct stage *st, struct build_step *step, const char *key, bool *ret_empty,
                       struct err *err)
 {
     struct build_cache_row row;
-    int r =
-        may_use_cache(st) ? build_cache_use(st->b->store, key, st->b->lease, &st->a, &row, err) : 0;
+    int r = may_use_cache(st) ? look_up(st, step, key, &row, err) : 0;
 
     if (r <= 0)
         return r;

@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/str.h"
 #include "http/client.h"
+#include "wire/build.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -16,6 +17,12 @@
 struct cli;
 struct ignore;
 struct map;
+
+/* A directory that the daemon may read, or write, as an OCI layout. */
+struct build_dir {
+    char *id, *path;
+    bool write;
+};
 
 /* The options, as they were given. */
 struct build_flags {
@@ -26,6 +33,13 @@ struct build_flags {
     int64_t shm_size, memory, memory_swap, cpu_period, cpu_quota, cpu_shares;
     char *cpuset_cpus, *cpuset_mems;
 
+    /* What --cache-from and --cache-to became. */
+    struct build_cache_specs cache_imports, cache_exports;
+    struct {
+        struct build_dir *v;
+        size_t n;
+    } dirs;
+
     /* Taken and without effect here, or not built yet (build_flags_check()). */
     bool rm, force_rm, disable_content_trust, debug;
     char *builder, *isolation, *provenance, *sbom;
@@ -34,8 +48,10 @@ struct build_flags {
 
 /** build_flags_check() - refuse what cannot be done, and what makes no sense together. */
 int build_flags_check(struct build_flags *f, struct err *err) MUST;
-/** build_cache_options() - --cache-from becomes names of images, --cache-to a variable. */
+/** build_cache_options() - take --cache-from and --cache-to apart. */
 int build_cache_options(struct cli *cli, struct build_flags *f, struct err *err) MUST;
+/** build_cache_query() - @target with what they became. */
+char *build_cache_query(struct cli *cli, const struct build_flags *f, char *target);
 /** build_target() - POST /build with everything that goes into its query. */
 int build_target(struct cli *cli, const struct build_flags *f, char **ret, struct err *err) MUST;
 
@@ -101,10 +117,16 @@ int build_agents_open(struct cli *cli, const struct build_flags *f, const char *
                       struct build_agent **ret, struct err *err) MUST;
 void build_agents_close(struct build_agent **all);
 
+/** build_layouts_open() - let the session's build use the directories of its caches
+ * (build_layout.c). @ret: as above. */
+struct build_layouts;
+int build_layouts_open(struct cli *cli, const struct build_flags *f, const char *session,
+                       struct build_layouts **ret, struct err *err) MUST;
+void build_layouts_close(struct build_layouts **all);
+
 /* ---- how it goes on ---- */
 
 struct build_display;
-struct build_status;
 
 /* What came of it; texts in the arena of the command. */
 struct build_outcome {

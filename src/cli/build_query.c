@@ -271,6 +271,6 @@ int build_target(struct cli *cli, const struct build_flags *f, char **ret, struc
         r = put_security(&q, &f->security_opt, err);
     if (r < 0)
         return r;
-    *ret = q.t;
+    *ret = build_cache_query(cli, f, q.t);
     return 0;
 }

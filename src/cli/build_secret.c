@@ -128,7 +128,7 @@ int build_session_open(struct cli *cli, const struct build_flags *f, char **ret_
     int r = 0;
 
     *ret_id = NULL;
-    if (!f->secret.n && !f->ssh.n)
+    if (!f->secret.n && !f->ssh.n && !f->dirs.n)
         return 0;
     for (size_t i = 0; r >= 0 && i < f->secret.n; i++)
         r = add(&rq, f->secret.v[i], &cli->arena, err);
@@ -137,7 +137,7 @@ int build_session_open(struct cli *cli, const struct build_flags *f, char **ret_
     r = call_post(cli, cli_target(cli, "/build/session", NULL, NULL), &build_session_request_type,
                   &rq, &id_response_type, &out, &e);
     if (r < 0 && e.kind == ERR_NOT_FOUND)
-        return err_invalid(err, "the daemon takes no secrets or agents for builds");
+        return err_invalid(err, "the daemon takes no secrets, agents or directories for builds");
     if (r < 0) {
         *err = e;
         return r;

@@ -20,6 +20,9 @@ int build_run_step(void *ctx, const struct build_run *run, struct layer_stage *i
 int build_base_image(void *ctx, const char *name, const char *platform, bool pull, int gone_fd,
                      build_progress fn, void *arg, struct arena *a, char **ret_id,
                      struct err *err) MUST;
+/** build_registry() - registry() of struct build_host. */
+int build_registry(void *ctx, const struct reference *ref, bool push, int gone_fd,
+                   struct dist_session **ret, struct err *err) MUST;
 /** engine_build_cache() - what builds keep, for "system df". */
 int engine_build_cache(struct engine *e, struct arena *a, struct disk_usage *ret,
                        struct err *err) MUST;

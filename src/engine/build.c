@@ -22,9 +22,11 @@ int engine_builder_open(struct engine *e, struct err *err)
         return r;
     e->build_host = (struct build_host){.data_path = e->data_path,
                                         .web = &e->registries->web,
+                                        .transfers = e->registries->transfers,
                                         .run_path = e->build_run_path,
                                         .run = build_run_step,
-                                        .image = build_base_image};
+                                        .image = build_base_image,
+                                        .registry = build_registry};
     return builder_new(e->images, &e->build_host, &e->builder, err);
 }
 
@@ -77,6 +79,17 @@ int build_base_image(void *ctx, const char *name, const char *platform, bool pul
         return r;
     *ret_id = row.id;
     return 0;
+}
+
+int build_registry(void *ctx, const struct reference *ref, bool push, int gone_fd,
+                   struct dist_session **ret, struct err *err)
+{
+    const struct build_ctx *bc = ctx;
+    auto_arena struct arena a = ARENA_INIT;
+    const char *registry = registry_of(ref, &a);
+
+    return registry_session(bc->e, registry, auth_for(bc->o, registry),
+                            push ? REGISTRY_PUSH : REGISTRY_PULL, gone_fd, ret, err);
 }
 
 /* ---- the build ---- */

@@ -43,6 +43,13 @@ int engine_build_agent_check(struct engine *e, const char *session, const char *
 int engine_build_agent(struct engine *e, const char *session, const char *id, int fd,
                        struct err *err) MUST;
 
+/** engine_build_layout_check(), engine_build_layout() - POST /build/session/{id}/layout: the same
+ * for a directory of the client (wire/layout.h). */
+int engine_build_layout_check(struct engine *e, const char *session, const char *id,
+                              struct err *err) MUST;
+int engine_build_layout(struct engine *e, const char *session, const char *id, int fd,
+                        struct err *err) MUST;
+
 /**
  * engine_build_context() - POST /build/context: what is missing of a context for a build that
  * names the session

@@ -14,6 +14,7 @@
 #include "base/rand.h"
 #include "base/time.h"
 #include "build/context.h"
+#include "build/layout_line.h"
 #include "engine/build-priv.h"
 #include "engine/build_ssh.h"
 #include "wire/build.h"
@@ -23,6 +24,7 @@
 #define UNUSED_NS (60 * NS_PER_S)
 #define NAME_MAX_B 255
 #define AGENTS_MAX 8
+#define LAYOUTS_MAX 16
 #define NO_SESSION "no such build session: it was used, or has expired"
 
 struct build_session {
@@ -38,6 +40,8 @@ struct build_session {
     } agents[AGENTS_MAX];
     struct build_ssh ssh[AGENTS_MAX]; /* the same for the build */
     size_t nagents;
+    struct build_layout layouts[LAYOUTS_MAX];
+    size_t nlayouts;
     struct build_session *next;
 };
 
@@ -65,6 +69,10 @@ void build_session_free(struct build_session *s)
     for (size_t i = 0; i < s->nagents; i++) {
         build_agent_free(s->agents[i].agent);
         free(s->agents[i].id);
+    }
+    for (size_t i = 0; i < s->nlayouts; i++) {
+        layout_line_free(s->layouts[i].line);
+        free(s->layouts[i].id);
     }
     context_close(s->context);
     arena_done(&s->mem);
@@ -137,6 +145,8 @@ void build_session_fill(struct build_session *s, struct build_request *rq)
                                        (char *)(uintptr_t)build_agent_path(s->agents[i].agent)};
     rq->ssh.v = s->ssh;
     rq->ssh.n = s->nagents;
+    rq->layouts.v = s->layouts;
+    rq->layouts.n = s->nlayouts;
     rq->secrets.v = s->secrets;
     rq->secrets.n = s->nsecrets;
 }
@@ -247,21 +257,43 @@ int engine_build_context(struct engine *e, const char *session,
     return r;
 }
 
-/* ---- agents ---- */
+/* ---- agents and directories: connections ---- */
+
+static int check_id(const char *what, const char *id, struct err *err)
+{
+    return str_empty(id) || strlen(id) > NAME_MAX_B
+               ? err_invalid(err, "the id of %s has 1 to %d bytes", what, NAME_MAX_B)
+               : 0;
+}
 
 static int check_agent(const struct build_session *s, const char *id, struct err *err)
 {
-    if (str_empty(id) || strlen(id) > NAME_MAX_B)
-        return err_invalid(err, "the id of an agent has 1 to %d bytes", NAME_MAX_B);
-    if (s->nagents == AGENTS_MAX)
+    int r = check_id("an agent", id, err);
+
+    if (r >= 0 && s->nagents == AGENTS_MAX)
         return err_invalid(err, "more than %d agents", AGENTS_MAX);
-    for (size_t i = 0; i < s->nagents; i++)
+    for (size_t i = 0; r >= 0 && i < s->nagents; i++)
         if (strcmp(s->agents[i].id, id) == 0)
             return err_invalid(err, "agent %s is given twice", id);
-    return 0;
+    return r;
 }
 
-int engine_build_agent_check(struct engine *e, const char *session, const char *id, struct err *err)
+static int check_layout(const struct build_session *s, const char *id, struct err *err)
+{
+    int r = check_id("a directory", id, err);
+
+    if (r >= 0 && s->nlayouts == LAYOUTS_MAX)
+        return err_invalid(err, "more than %d directories", LAYOUTS_MAX);
+    for (size_t i = 0; r >= 0 && i < s->nlayouts; i++)
+        if (strcmp(s->layouts[i].id, id) == 0)
+            return err_invalid(err, "directory %s is given twice", id);
+    return r;
+}
+
+typedef int (*check_fn)(const struct build_session *s, const char *id, struct err *err);
+
+static int check_waiting(struct engine *e, const char *session, const char *id, check_fn check,
+                         struct err *err)
 {
     struct build_sessions *all = e->build_sessions;
     const struct build_session *s;
@@ -269,28 +301,71 @@ int engine_build_agent_check(struct engine *e, const char *session, const char *
     (void)pthread_mutex_lock(&all->lock);
     for (s = all->first; s && strcmp(s->id, session) != 0; s = s->next)
         ;
-    int r = s ? check_agent(s, id, err) : err_not_found(err, NO_SESSION);
+    int r = s ? check(s, id, err) : err_not_found(err, NO_SESSION);
     (void)pthread_mutex_unlock(&all->lock);
     return r;
 }
 
-int engine_build_agent(struct engine *e, const char *session, const char *id, int fd,
-                       struct err *err)
+int engine_build_agent_check(struct engine *e, const char *session, const char *id, struct err *err)
+{
+    return check_waiting(e, session, id, check_agent, err);
+}
+
+int engine_build_layout_check(struct engine *e, const char *session, const char *id,
+                              struct err *err)
+{
+    return check_waiting(e, session, id, check_layout, err);
+}
+
+static int add_agent(struct engine *e, struct build_session *s, const char *id, int *conn,
+                     struct err *err)
+{
+    int r = build_agent_new(e->build_run_path, take_fd(conn), &s->agents[s->nagents].agent, err);
+
+    if (r >= 0)
+        s->agents[s->nagents++].id = xstrdup(id);
+    return r;
+}
+
+static int add_layout(struct engine *e, struct build_session *s, const char *id, int *conn,
+                      struct err *err)
+{
+    (void)e, (void)err;
+    s->layouts[s->nlayouts++] = (struct build_layout){xstrdup(id), layout_line_new(take_fd(conn))};
+    return 0;
+}
+
+/* @fd: given away */
+static int add_connection(struct engine *e, const char *session, const char *id, int fd,
+                          check_fn check,
+                          int (*add)(struct engine *e, struct build_session *s, const char *id,
+                                     int *conn, struct err *err),
+                          struct err *err)
 {
     auto_close int conn = fd;
     struct build_session *s = NULL;
     int r = build_session_take(e, session, &s, err);
 
     if (r >= 0)
-        r = check_agent(s, id, err);
+        r = check(s, id, err);
     if (r >= 0)
-        r = build_agent_new(e->build_run_path, take_fd(&conn), &s->agents[s->nagents].agent, err);
-    if (r < 0) {
-        build_session_free(s);
-        return r;
-    }
-    s->agents[s->nagents++].id = xstrdup(id);
-    return put(e->build_sessions, s, err);
+        r = add(e, s, id, &conn, err);
+    if (r >= 0)
+        return put(e->build_sessions, s, err);
+    build_session_free(s);
+    return r;
+}
+
+int engine_build_agent(struct engine *e, const char *session, const char *id, int fd,
+                       struct err *err)
+{
+    return add_connection(e, session, id, fd, check_agent, add_agent, err);
+}
+
+int engine_build_layout(struct engine *e, const char *session, const char *id, int fd,
+                        struct err *err)
+{
+    return add_connection(e, session, id, fd, check_layout, add_layout, err);
 }
 
 struct kept_context *build_session_context(const struct build_session *s)

@@ -93,6 +93,25 @@ struct build_context_response {
     VEC_OF(int64_t) missing; /* which of the files must be sent, by their place in the list */
 };
 
+/*
+ * Caches outside of the daemon's store: "cacheimports" and "cacheexports" of POST /build are lists
+ * of these. A directory of the client is reached over a connection of the session (wire/layout.h).
+ */
+struct build_cache_spec {
+    char *type;        /* "registry", "local" */
+    char *ref;         /* registry: a name with a tag or digest */
+    char *layout;      /* local: id of the connection */
+    char *tag;         /* local: which of the directory's, "latest" */
+    char *digest;      /* local, import: instead of the tag */
+    char *mode;        /* export: "min", "max" */
+    bool ignore_error; /* export: a build goes well without it */
+};
+struct build_cache_specs {
+    struct build_cache_spec **v;
+    size_t n;
+};
+
+extern const struct json_type build_cache_spec_type;
 extern const struct json_type build_context_request_type, build_context_response_type;
 extern const struct json_type build_session_request_type;
 extern const struct json_type build_status_type;
