@@ -293,6 +293,8 @@ static const struct http_route table[] = {
     {"POST", "/build/context", api_build_context, 0, 0},
     {"POST", "/build/prune", post_prune, API(1, 31), 0},
     {"POST", "/build/session", api_build_session, 0, 0},
+    {"POST", "/build/session/{id}/context", api_build_context_files, 0, 0},
+    {"POST", "/build/session/{id}/image", api_build_layout_image, 0, 0},
     {"POST", "/build/session/{id}/layout", api_build_layout, 0, 0},
     {"POST", "/build/session/{id}/ssh", api_build_ssh, 0, 0},
 };

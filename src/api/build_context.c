@@ -16,18 +16,36 @@
 int api_build_context(struct api *api, struct http_req *req, struct http_resp *resp,
                       struct err *err)
 {
-    auto_arena struct arena mem = ARENA_INIT; /* the session's, when there is one */
+    auto_arena struct arena mem = ARENA_INIT;
     auto_buf struct buf text = BUF_INIT;
-    struct build_context_request *rq = arena_new(&mem, struct build_context_request);
+    struct build_context_request rq = {0};
     struct build_context_response out = {0};
     int r = http_body_all(req, LIST_MAX, &text, err);
 
     if (r >= 0)
-        r = json_decode(&build_context_request_type, buf_str(&text), text.len, &mem, rq, 0, err);
+        r = json_decode(&build_context_request_type, buf_str(&text), text.len, &mem, &rq, 0, err);
     if (r >= 0)
-        r = engine_build_context(api->engine, http_query(req, "session"), rq, &mem, http_arena(req),
-                                 &out, err);
+        r = engine_build_context(api->engine, http_query(req, "session"), http_query(req, "name"),
+                                 &rq, http_arena(req), &out, err);
     return r < 0 ? r : http_reply_json(resp, 201, &build_context_response_type, &out);
+}
+
+int api_build_context_files(struct api *api, struct http_req *req, struct http_resp *resp,
+                            struct err *err)
+{
+    int r = engine_build_context_files(api->engine, http_param(req, "id"), http_query(req, "name"),
+                                       api_read_body, req, err);
+
+    return r < 0 ? r : http_reply(resp, 204);
+}
+
+int api_build_layout_image(struct api *api, struct http_req *req, struct http_resp *resp,
+                           struct err *err)
+{
+    int r = engine_build_layout_image(api->engine, http_param(req, "id"), http_query(req, "name"),
+                                      http_query(req, "platform"), api_read_body, req, err);
+
+    return r < 0 ? r : http_reply(resp, 204);
 }
 
 /* Base64 of all secrets, and what is around it. */

@@ -65,8 +65,10 @@ struct build_layout {
 /* A context that FROM, COPY --from and mounts call by its name, before stages and images. */
 struct build_named {
     char *name;
-    char *image; /* an image's name, or NULL: */
-    char *path;  /* a directory, absolute */
+    char *image;                  /* an image's name, or NULL: */
+    char *path;                   /* a directory, absolute */
+    bool kept;                    /* it is there for the next build, too */
+    const struct ignore *ignored; /* what of it is not there, or NULL */
 };
 struct build_named_list {
     struct build_named *v;

@@ -285,12 +285,22 @@ int origin_layers(struct stage *st, const struct origin *o, const char *platform
 
 const char *origin_context(const struct build *b, const struct origin *o)
 {
-    return o->path ? o->path : b->rq->context;
+    return o->named ? o->named->path : b->rq->context;
 }
 
 bool origin_is_main(const struct origin *o)
 {
-    return !o->stage && !o->image && !o->path;
+    return !o->stage && !o->image && !o->named;
+}
+
+const struct ignore *origin_ignored(const struct build *b, const struct origin *o)
+{
+    return origin_is_main(o) ? b->rq->ignored : o->named ? o->named->ignored : NULL;
+}
+
+bool origin_keeps(const struct build *b, const struct origin *o)
+{
+    return origin_is_main(o) ? b->rq->keeps_context : o->named && o->named->kept;
 }
 
 int origin_open(struct stage *st, const struct origin *o, const struct build_step *step,

@@ -64,6 +64,8 @@ static int begin(struct job *j, bool sync, const char *target, struct err *err)
         r = build_agents_open(j->cli, j->f, session, &j->agents, err);
     if (r >= 0)
         r = build_layouts_open(j->cli, j->f, session, &j->layouts, err);
+    if (r >= 0)
+        r = build_named_send(j->cli, j->f, !sync, &session, err);
     if (r >= 0 && sync)
         r = build_sync(&j->context, session, &session, err);
     return r < 0 ? r : send_context(j, cli_query(j->cli, target, "session", session), err);
@@ -78,7 +80,8 @@ static int start(struct job *j, struct err *err)
     if (r < 0)
         return r;
     r = begin(j, true, target, &e);
-    if (r < 0 && e.kind == ERR_CONFLICT && j->context.wanted) { /* it changed while it was sent */
+    if (r < 0 && e.kind == ERR_CONFLICT &&
+        (j->context.wanted || j->f->named.n)) { /* it changed while it was sent */
         map_free(take_ptr(&j->context.wanted));
         build_agents_close(&j->agents);
         build_layouts_close(&j->layouts);
@@ -167,6 +170,8 @@ static int check_all(struct job *j, struct err *err)
     if (r >= 0)
         r = build_cache_options(j->cli, j->f, err);
     if (r >= 0)
+        r = build_named_options(j->cli, j->f, err);
+    if (r >= 0)
         r = build_flags_check(j->f, err);
     if (r >= 0)
         r = need_client(j->cli, err);
@@ -209,7 +214,8 @@ static const struct opt opts[] = {
       "Set a variable of the build (\"NAME=value\", or NAME of the environment)",
       .type = "stringArray"),
     O("build-context", 0, O_LIST, build_context,
-      "Another context by name (\"NAME=docker-image://IMAGE\", \"NAME=REPOSITORY\")",
+      "Another context by name (\"NAME=DIR\", \"NAME=docker-image://IMAGE\", "
+      "\"NAME=oci-layout://DIR\", \"NAME=REPOSITORY\")",
       .type = "stringArray"),
     O("builder", 0, O_STR, builder, "Builder to use: there is one, \"default\"",
       .flags = OPT_HIDDEN),

@@ -65,7 +65,7 @@ int build_base_image(void *ctx, const char *name, const char *platform, bool pul
     struct reference ref;
     struct image_row row;
 
-    if (!pull && is_for(bc->e, name, platform, a, ret_id))
+    if ((!pull || reference_is_id(name)) && is_for(bc->e, name, platform, a, ret_id))
         return 0;
     int r = reference_parse(name, &ref, err);
     if (r < 0)
@@ -146,10 +146,9 @@ int img_build(struct engine *e, const struct build_opts *o, img_read read, void 
     auto_source struct source *body = source_cb(read, arg);
     struct build_session *session = NULL;
     int r = str_empty(o->session) ? 0 : build_session_take(e, o->session, &session, err);
-    struct kept_context *kept = r < 0 ? NULL : build_session_context(session);
 
     if (r >= 0)
-        r = build_context_open(e, o, kept, body, a, &c, err);
+        r = build_context_open(e, o, session, body, a, &c, err);
     if (r >= 0)
         r = build(e, o, &c, session, a, ret, err);
     build_context_done(&c);

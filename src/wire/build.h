@@ -76,6 +76,7 @@ struct build_session_request {
  * POST /build/context: what a directory holds, so that only what changed since the last build of it
  * has to be sent.
  */
+#define BUILD_CONTEXT_SENT "session:" /* value of "contexts" for what came with the session */
 struct build_context_file {
     char *path; /* relative, "a/b"; the list is sorted by its bytes, directories are in it */
     char *kind; /* "f", "d", "l" */

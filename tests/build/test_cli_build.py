@@ -299,7 +299,6 @@ def test_warnings_stand_at_the_end(build):
 
 @pytest.mark.parametrize("args,what", [
     (["--annotation", "a=b"], "--annotation"), (["--attest", "type=sbom"], "--attest"),
-    (["--build-context", "x=."], "--build-context with a directory"),
     (["--cache-from", "type=gha"], "--cache-from type=gha"),
     (["--cache-from", "type=registry,ref=x,mode=max"], "--cache-from mode=max"),
     (["--cache-to", "type=s3,bucket=x"], "--cache-to"), (["--provenance", "mode=max"], "--provenance"),
