@@ -44,8 +44,9 @@ http_handler api_search;
 /** api_read_body(), api_write() - a request's body as the engine reads, a reply as it writes. */
 ssize_t api_read_body(void *req, void *p, size_t n, struct err *err) MUST;
 int api_write(void *resp, const void *p, size_t n, struct err *err) MUST;
-/** POST /build/context, /build/session, /build/session/{id}/ssh */
-http_handler api_build_context, api_build_session, api_build_ssh;
+/** POST /build/context, /build/session, and below /build/session/{id}/ */
+http_handler api_build_context, api_build_context_files, api_build_layout, api_build_layout_image,
+    api_build_session, api_build_ssh;
 /** api_pull() - POST /images/create?fromImage=...; api_push() - POST /images/{name}/push */
 http_handler api_pull, api_push;
 /** api_seconds() - query parameter of a time-out: *ret points to @store when it was given. */

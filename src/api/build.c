@@ -62,6 +62,25 @@ static int get_list(struct http_req *req, const char *key, struct strv *ret, str
     return 0;
 }
 
+/* Lists of caches outside. */
+static int get_caches(struct http_req *req, const char *key, struct build_cache_specs *ret,
+                      struct err *err)
+{
+    struct json *j = NULL;
+    int r = parse(req, key, &j, err);
+
+    if (r < 0 || !j || j->kind == JSON_NULL)
+        return r;
+    if (j->kind != JSON_ARRAY)
+        return err_invalid(err, "error reading %s: it is no list", key);
+    for (const struct json *m = j->child; r >= 0 && m; m = m->next) {
+        struct build_cache_spec *c = arena_new(http_arena(req), struct build_cache_spec);
+        r = json_decode(&build_cache_spec_type, m->raw, m->raw_len, http_arena(req), c, 0, err);
+        arena_push(http_arena(req), *ret) = c;
+    }
+    return r < 0 ? err_wrap(err, r, "error reading %s", key) : 0;
+}
+
 static int get_ulimits(struct http_req *req, struct host_config *h, struct err *err)
 {
     struct json *j = NULL;
@@ -207,6 +226,10 @@ int build_params(struct http_req *req, struct build_opts *ret, struct err *err)
         r = get_list(req, "allow", &o.rq.allow, err);
     if (r >= 0)
         r = get_list(req, "cachefrom", &o.rq.cache_from, err);
+    if (r >= 0)
+        r = get_caches(req, "cacheimports", &o.rq.cache_imports, err);
+    if (r >= 0)
+        r = get_caches(req, "cacheexports", &o.rq.cache_exports, err);
     if (r >= 0 && o.rq.squash)
         return err_as(err, ERR_NOT_IMPLEMENTED, ENOSYS, "squash is not built yet");
     if (r >= 0)
@@ -270,6 +293,9 @@ static const struct http_route table[] = {
     {"POST", "/build/context", api_build_context, 0, 0},
     {"POST", "/build/prune", post_prune, API(1, 31), 0},
     {"POST", "/build/session", api_build_session, 0, 0},
+    {"POST", "/build/session/{id}/context", api_build_context_files, 0, 0},
+    {"POST", "/build/session/{id}/image", api_build_layout_image, 0, 0},
+    {"POST", "/build/session/{id}/layout", api_build_layout, 0, 0},
     {"POST", "/build/session/{id}/ssh", api_build_ssh, 0, 0},
 };
 ROUTES(build_routes, table);

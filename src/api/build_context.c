@@ -16,18 +16,36 @@
 int api_build_context(struct api *api, struct http_req *req, struct http_resp *resp,
                       struct err *err)
 {
-    auto_arena struct arena mem = ARENA_INIT; /* the session's, when there is one */
+    auto_arena struct arena mem = ARENA_INIT;
     auto_buf struct buf text = BUF_INIT;
-    struct build_context_request *rq = arena_new(&mem, struct build_context_request);
+    struct build_context_request rq = {0};
     struct build_context_response out = {0};
     int r = http_body_all(req, LIST_MAX, &text, err);
 
     if (r >= 0)
-        r = json_decode(&build_context_request_type, buf_str(&text), text.len, &mem, rq, 0, err);
+        r = json_decode(&build_context_request_type, buf_str(&text), text.len, &mem, &rq, 0, err);
     if (r >= 0)
-        r = engine_build_context(api->engine, http_query(req, "session"), rq, &mem, http_arena(req),
-                                 &out, err);
+        r = engine_build_context(api->engine, http_query(req, "session"), http_query(req, "name"),
+                                 &rq, http_arena(req), &out, err);
     return r < 0 ? r : http_reply_json(resp, 201, &build_context_response_type, &out);
+}
+
+int api_build_context_files(struct api *api, struct http_req *req, struct http_resp *resp,
+                            struct err *err)
+{
+    int r = engine_build_context_files(api->engine, http_param(req, "id"), http_query(req, "name"),
+                                       api_read_body, req, err);
+
+    return r < 0 ? r : http_reply(resp, 204);
+}
+
+int api_build_layout_image(struct api *api, struct http_req *req, struct http_resp *resp,
+                           struct err *err)
+{
+    int r = engine_build_layout_image(api->engine, http_param(req, "id"), http_query(req, "name"),
+                                      http_query(req, "platform"), api_read_body, req, err);
+
+    return r < 0 ? r : http_reply(resp, 204);
 }
 
 /* Base64 of all secrets, and what is around it. */
@@ -57,21 +75,36 @@ int api_build_session(struct api *api, struct http_req *req, struct http_resp *r
     return r < 0 ? r : http_reply_json(resp, 201, &id_response_type, &out);
 }
 
-/* Hijacked: requests of programs go out, the client's answers come in. */
-int api_build_ssh(struct api *api, struct http_req *req, struct http_resp *resp, struct err *err)
+/* Hijacked: what the daemon asks goes out, the client's answers come in. */
+static int take_connection(struct api *api, struct http_req *req, struct http_resp *resp,
+                           int (*check)(struct engine *e, const char *session, const char *id,
+                                        struct err *err),
+                           int (*give)(struct engine *e, const char *session, const char *id,
+                                       int fd, struct err *err),
+                           struct err *err)
 {
     const char *session = http_param(req, "id"), *id = str_or(http_query(req, "id"), "default");
     struct http_hijacked h = {.fd = -1};
-    int r = engine_build_agent_check(api->engine, session, id, err);
+    int r = check(api->engine, session, id, err);
 
     if (r >= 0)
         r = http_hijack(resp, "application/vnd.docker.raw-stream", &h, err);
     if (r < 0)
         return r;
     if (h.early.len)
-        r = err_invalid(err, "an agent speaks when it is asked");
+        r = err_invalid(err, "a client speaks when it is asked");
     else
-        r = engine_build_agent(api->engine, session, id, take_fd(&h.fd), err);
+        r = give(api->engine, session, id, take_fd(&h.fd), err);
     http_hijacked_done(&h);
     return r < 0 ? r : 0;
+}
+
+int api_build_ssh(struct api *api, struct http_req *req, struct http_resp *resp, struct err *err)
+{
+    return take_connection(api, req, resp, engine_build_agent_check, engine_build_agent, err);
+}
+
+int api_build_layout(struct api *api, struct http_req *req, struct http_resp *resp, struct err *err)
+{
+    return take_connection(api, req, resp, engine_build_layout_check, engine_build_layout, err);
 }

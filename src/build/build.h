@@ -6,10 +6,12 @@
 #pragma once
 
 #include "build/host.h"
+#include "wire/build.h"
 
 struct builder;
 struct ignore;
 struct image_store;
+struct layout_line;
 
 /* A step as front ends show it: what reads a base image, runs, or copies. */
 struct build_step {
@@ -54,11 +56,19 @@ struct build_ssh {
     char *id, *path;
 };
 
+/* A directory of the client, by the name that the request calls it. */
+struct build_layout {
+    char *id;
+    struct layout_line *line;
+};
+
 /* A context that FROM, COPY --from and mounts call by its name, before stages and images. */
 struct build_named {
     char *name;
-    char *image; /* an image's name, or NULL: */
-    char *path;  /* a directory, absolute */
+    char *image;                  /* an image's name, or NULL: */
+    char *path;                   /* a directory, absolute */
+    bool kept;                    /* it is there for the next build, too */
+    const struct ignore *ignored; /* what of it is not there, or NULL */
 };
 struct build_named_list {
     struct build_named *v;
@@ -78,7 +88,12 @@ struct build_request {
     bool no_cache, pull, squash, check_only;
     struct strv no_cache_filter; /* names of stages */
     struct strv cache_from;      /* names of images whose steps count as known */
-    struct strv allow;           /* "network.host", "security.insecure" */
+    struct build_cache_specs cache_imports, cache_exports;
+    struct {
+        struct build_layout *v;
+        size_t n;
+    } layouts;
+    struct strv allow; /* "network.host", "security.insecure" */
     const struct host_config *host;
     struct strv names; /* full names that the image gets */
     struct {

@@ -38,24 +38,41 @@ static int say_nothing(void *arg, const struct transfer_event *e, struct err *er
     return 0;
 }
 
-static int take_one(struct build *b, const char *name, struct err *err)
+/* Return: 1: it has steps; 0. */
+static int take_steps(struct build *b, const char *id, const char *name, struct err *err)
 {
     auto_arena struct arena a = ARENA_INIT;
     struct oci_image *img = NULL;
-    char *id = NULL;
-    int r = b->host->image(b->rq->host_ctx, name, b->rq->platform, false, b->rq->gone_fd,
-                           say_nothing, NULL, &a, &id, err);
+    int r = image_config_read(b->store, id, &a, &img, NULL, err);
 
-    if (r >= 0)
-        r = image_config_read(b->store, id, &a, &img, NULL, err);
     for (size_t i = 0; r >= 0 && i < img->rootfs.diff_ids.n; i++)
         lease_add(b->lease, img->rootfs.diff_ids.v[i]);
     for (size_t i = 0; r >= 0 && i < img->steps.n; i++)
         r = put_step(b, img, img->steps.v[i], name, err);
-    return r;
+    return r < 0 ? r : img->steps.n > 0;
 }
 
-static int tell_lost(struct build *b, const char *name, const struct err *why, struct err *err)
+static int take_one(struct build *b, const char *name, struct err *err)
+{
+    auto_arena struct arena a = ARENA_INIT;
+    char *id = NULL;
+    int r = b->host->image(b->rq->host_ctx, name, b->rq->platform, false, b->rq->gone_fd,
+                           say_nothing, NULL, &a, &id, err);
+
+    return r < 0 ? r : take_steps(b, id, name, err);
+}
+
+int cache_image_local(struct build *b, const char *name, struct err *err)
+{
+    auto_arena struct arena a = ARENA_INIT;
+    struct image_row row;
+
+    if (str_empty(name) || image_resolve(b->store, name, &a, &row, NULL) < 0)
+        return 0;
+    return take_steps(b, row.id, name, err);
+}
+
+int cache_tell_lost(struct build *b, const char *name, const struct err *why, struct err *err)
 {
     auto_arena struct arena a = ARENA_INIT;
     struct check_warning w = {.rule = "CacheFrom",
@@ -75,7 +92,7 @@ int cache_image_take(struct build *b, struct err *err)
         struct err why = {0};
         r = take_one(b, b->rq->cache_from.v[i], &why);
         if (r < 0 && r != -ECANCELED)
-            r = tell_lost(b, b->rq->cache_from.v[i], &why, err);
+            r = cache_tell_lost(b, b->rq->cache_from.v[i], &why, err);
     }
     return r;
 }

@@ -16,8 +16,11 @@
 #include <stdint.h>
 
 struct dist_config;
+struct dist_session;
 struct layer_stage;
+struct reference;
 struct transfer_event;
+struct transfers;
 
 /* One RUN. */
 struct build_run {
@@ -41,6 +44,7 @@ typedef int (*build_progress)(void *arg, const struct transfer_event *e, struct 
 struct build_host {
     const char *data_path;         /* the data root, absolute */
     const struct dist_config *web; /* how sources on the net are reached */
+    struct transfers *transfers;   /* what goes on with registries */
     const char *run_path;          /* a directory that lives in memory: for secrets */
 
     /**
@@ -59,4 +63,10 @@ struct build_host {
      */
     int (*image)(void *ctx, const char *name, const char *platform, bool pull, int gone_fd,
                  build_progress fn, void *arg, struct arena *a, char **ret_id, struct err *err);
+    /**
+     * registry() - a session with the registry of a name, with the request's credentials
+     * @push: it shall allow writing
+     */
+    int (*registry)(void *ctx, const struct reference *ref, bool push, int gone_fd,
+                    struct dist_session **ret, struct err *err);
 };

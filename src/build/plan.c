@@ -82,7 +82,8 @@ static bool find_named(const struct build *b, const char *name, struct origin *r
 
     for (size_t i = 0; i < l->n; i++)
         if (strcasecmp(l->v[i].name, name) == 0 || same_image(l->v[i].name, name)) {
-            *ret = (struct origin){.image = l->v[i].image, .path = l->v[i].path};
+            *ret =
+                (struct origin){.image = l->v[i].image, .named = l->v[i].image ? NULL : &l->v[i]};
             return true;
         }
     return false;

@@ -13,7 +13,7 @@
 #include "base/map.h"
 #include "base/time.h"
 #include "build/builder-priv.h"
-#include "build/context.h"
+#include "build/kept_context.h"
 #include "build/tree.h"
 #include "store/build_cache.h"
 #include "store/store.h"

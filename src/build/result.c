@@ -17,13 +17,21 @@ static void complete(struct build *b, struct stage *st)
     struct oci_image *img = st->image;
     const struct strmap *labels = &b->rq->labels;
 
-    if (!str_eq(strmap_get(&b->rq->args, "BUILDKIT_INLINE_CACHE"), "1"))
-        img->steps.n = 0;
     img->created = created_text(b, st, &st->a);
     img->rootfs.type = arena_strdup(&st->a, "layers");
     img->rootfs.diff_ids = st->layers;
     for (size_t i = 0; i < labels->n; i++)
         strmap_set(&st->a, &st->config->labels, labels->v[i].key, labels->v[i].val);
+}
+
+/* The steps stay in memory: a cache may be written of them. */
+static void encode(const struct build *b, struct buf *out)
+{
+    struct oci_image img = *b->result->image;
+
+    if (!str_eq(strmap_get(&b->rq->args, "BUILDKIT_INLINE_CACHE"), "1"))
+        img.steps.n = 0;
+    json_encode(&oci_image_type, &img, out);
 }
 
 static int name_it(struct build *b, const char *id, struct err *err)
@@ -42,7 +50,7 @@ int build_result_image(struct build *b, struct arena *a, struct build_result *re
     int r = layers_settle(b->store, err);
 
     complete(b, b->result);
-    json_encode(&oci_image_type, b->result->image, &text);
+    encode(b, &text);
     if (r >= 0)
         r = image_create_tagged(b->store, &text, NULL, "", b->lease, id, err);
     if (r >= 0)

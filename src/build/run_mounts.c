@@ -98,9 +98,8 @@ int run_mounts_plan(struct run_mounts *m, struct stage *st, const struct planned
 static int key_bind(const struct run_mounts *m, const struct run_mount *x, struct key *k,
                     struct err *err)
 {
-    const struct build_request *rq = m->st->b->rq;
-    const bool main = origin_is_main(&x->from);
-    const struct tree_filter f = {.ignored = main ? rq->ignored : NULL};
+    const struct build *b = m->st->b;
+    const struct tree_filter f = {.ignored = origin_ignored(b, &x->from)};
     auto_arena struct arena a = ARENA_INIT;
     struct tree_items items = {0};
     char digest[DIGEST_LEN + 1];
@@ -113,7 +112,7 @@ static int key_bind(const struct run_mounts *m, const struct run_mount *x, struc
     if (r >= 0)
         r = tree_find(root, x->source, NULL, &a, &items, err);
     if (r >= 0)
-        r = tree_digest(root, &items.v[0], &f, main && rq->keeps_context, digest, err);
+        r = tree_digest(root, &items.v[0], &f, origin_keeps(b, &x->from), digest, err);
     if (r >= 0)
         key_text(k, "content", digest);
     return r;

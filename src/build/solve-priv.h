@@ -12,6 +12,7 @@
 #include <pthread.h>
 
 struct build;
+struct cache_imports;
 struct key;
 struct stage;
 struct unpacked_layer;
@@ -20,7 +21,7 @@ struct unpacked_layer;
 struct origin {
     const char *image;   /* name of an image, or NULL */
     struct stage *stage; /* or an earlier stage; neither: nothing (scratch), or a context: */
-    const char *path;    /* a named one, or NULL: the request's */
+    const struct build_named *named; /* with a name, or NULL: the request's */
     bool scratch;
 };
 
@@ -69,6 +70,7 @@ struct build {
     struct scope global;
     size_t expanded; /* bytes that variables expanded to */
     struct check_config checks;
+    struct cache_imports *imports; /* what the request's caches know; NULL: nothing */
     struct platform target, native;
     int64_t epoch_ns; /* SOURCE_DATE_EPOCH, or INT64_MAX */
     struct stage *stages;
@@ -117,8 +119,12 @@ int origin_layers(struct stage *st, const struct origin *o, const char *platform
                   struct err *err) MUST;
 /** origin_context() - the directory that it is when it is a context; NULL for none. */
 const char *origin_context(const struct build *b, const struct origin *o);
-/** origin_is_main() - is it the request's context, the one with an ignore file? */
+/** origin_is_main() - is it the request's context? */
 bool origin_is_main(const struct origin *o);
+/** origin_ignored() - what of a context is not there for COPY, or NULL. */
+const struct ignore *origin_ignored(const struct build *b, const struct origin *o);
+/** origin_keeps() - a context that stays: digests may be noted in it. */
+bool origin_keeps(const struct build *b, const struct origin *o);
 /** origin_open() - a descriptor of the tree: the context, or layers. */
 int origin_open(struct stage *st, const struct origin *o, const struct build_step *step,
                 int *ret_fd, struct err *err) MUST;

@@ -14,6 +14,7 @@
 #include "base/pool.h"
 #include "build/apply.h"
 #include "build/cache_image.h"
+#include "build/cache_import.h"
 #include "build/check.h"
 #include "build/builder-priv.h"
 #include "build/solve-priv.h"
@@ -322,16 +323,21 @@ static int solve(struct build *b, struct arena *a, struct build_result *ret, str
         return r;
     r = cache_image_take(b, err);
     if (r >= 0)
+        r = cache_import_open(b, err);
+    if (r >= 0)
         r = tell_planned(b, 0, b->steps.n, err);
     if (r >= 0)
         r = make_pipes(b, err);
     if (r >= 0)
         r = run_stages(b, err);
-    return r < 0 ? r : build_result_image(b, a, ret, err);
+    if (r >= 0)
+        r = build_result_image(b, a, ret, err);
+    return r < 0 ? r : cache_export_all(b, err);
 }
 
 static void build_done(struct build *b)
 {
+    cache_import_close(b);
     for (size_t i = 0; i < b->nstages; i++)
         arena_done(&b->stages[i].a);
     close_fd(&b->cancel_rd);

@@ -11,6 +11,7 @@
 #include "base/time.h"
 #include "build/builder-priv.h"
 #include "build/cache_image.h"
+#include "build/cache_import.h"
 #include "build/key.h"
 #include "build/solve-priv.h"
 #include "image/adopt.h"
@@ -64,13 +65,25 @@ static bool may_use_cache(const struct stage *st)
 
 /* ---- layers ---- */
 
+/* Here, or in a cache that the request names. Return: 1 it is known; 0. */
+static int look_up(struct stage *st, const struct build_step *step, const char *key,
+                   struct build_cache_row *ret, struct err *err)
+{
+    struct build *b = st->b;
+    int r = build_cache_use(b->store, key, b->lease, &st->a, ret, err);
+
+    if (r != 0)
+        return r;
+    r = cache_import_step(b, step, key, err);
+    return r <= 0 ? r : build_cache_use(b->store, key, b->lease, &st->a, ret, err);
+}
+
 /* Return: 1 it is known; 0. */
 static int from_cache(struct stage *st, struct build_step *step, const char *key, bool *ret_empty,
                       struct err *err)
 {
     struct build_cache_row row;
-    int r =
-        may_use_cache(st) ? build_cache_use(st->b->store, key, st->b->lease, &st->a, &row, err) : 0;
+    int r = may_use_cache(st) ? look_up(st, step, key, &row, err) : 0;
 
     if (r <= 0)
         return r;
@@ -272,12 +285,22 @@ int origin_layers(struct stage *st, const struct origin *o, const char *platform
 
 const char *origin_context(const struct build *b, const struct origin *o)
 {
-    return o->path ? o->path : b->rq->context;
+    return o->named ? o->named->path : b->rq->context;
 }
 
 bool origin_is_main(const struct origin *o)
 {
-    return !o->stage && !o->image && !o->path;
+    return !o->stage && !o->image && !o->named;
+}
+
+const struct ignore *origin_ignored(const struct build *b, const struct origin *o)
+{
+    return origin_is_main(o) ? b->rq->ignored : o->named ? o->named->ignored : NULL;
+}
+
+bool origin_keeps(const struct build *b, const struct origin *o)
+{
+    return origin_is_main(o) ? b->rq->keeps_context : o->named && o->named->kept;
 }
 
 int origin_open(struct stage *st, const struct origin *o, const struct build_step *step,

@@ -58,8 +58,7 @@ static int make_filter(struct copying *c, struct err *err)
     struct strv patterns = {0};
     struct ignore *exclude = NULL;
 
-    c->filter =
-        (struct tree_filter){.ignored = origin_is_main(&c->from) ? c->st->b->rq->ignored : NULL};
+    c->filter = (struct tree_filter){.ignored = origin_ignored(c->st->b, &c->from)};
     for (size_t i = 0; i < c->in->exclude.n; i++) {
         char *p = NULL;
         int r = expand(c, c->in->exclude.v[i], &p, err);
@@ -227,7 +226,7 @@ static void key_words(const struct copying *c, struct key *k)
 
 static int key_items(const struct copying *c, const struct found *f, struct key *k, struct err *err)
 {
-    bool kept = origin_is_main(&c->from) && !f->remote && c->st->b->rq->keeps_context;
+    bool kept = !f->remote && origin_keeps(c->st->b, &c->from);
 
     for (size_t i = 0; i < f->items.n; i++) {
         char digest[DIGEST_LEN + 1];

@@ -109,9 +109,9 @@ static int copy_context(void *ctx, struct layer_stage *into, struct adopt_option
                         struct arena *a, struct err *err)
 {
     static const struct strv nothing = {0};
-    static const struct tree_filter all = {0};
     const struct stage *st = ctx;
-    auto_close int from = open(st->base.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const struct tree_filter f = {.ignored = st->base.named->ignored};
+    auto_close int from = open(st->base.named->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
     (void)o;
     if (from < 0)
@@ -119,7 +119,7 @@ static int copy_context(void *ctx, struct layer_stage *into, struct adopt_option
     auto_close int to = stage_tree(st->b, &nothing, into, err);
     if (to < 0)
         return to;
-    const struct tree_copy c = {.from_fd = from, .to_fd = to, .filter = &all, .uid = -1, .gid = -1};
+    const struct tree_copy c = {.from_fd = from, .to_fd = to, .filter = &f, .uid = -1, .gid = -1};
     const struct tree_item item = {.path = arena_strdup(a, ""), .name = NULL, .dir = true};
     return tree_copy_item(&c, &item, "/", err);
 }
@@ -127,7 +127,7 @@ static int copy_context(void *ctx, struct layer_stage *into, struct adopt_option
 /* Its files are the stage's first layer. */
 static int from_context(struct stage *st, struct err *err)
 {
-    static const struct tree_filter all = {0};
+    const struct tree_filter f = {.ignored = st->base.named->ignored};
     const struct tree_item item = {.path = arena_strdup(&st->a, ""), .dir = true};
     char digest[DIGEST_LEN + 1];
     bool empty = true;
@@ -135,7 +135,7 @@ static int from_context(struct stage *st, struct err *err)
     int r = origin_open(st, &st->base, st->from_step, &fd, err);
 
     if (r >= 0)
-        r = tree_digest(fd, &item, &all, false, digest, err);
+        r = tree_digest(fd, &item, &f, st->base.named->kept, digest, err);
     if (r < 0)
         return r;
     from_nothing(st);
@@ -154,7 +154,7 @@ static int begin_stage(struct stage *st, const char *id, struct err *err)
 
     if (id)
         return from_image(st, id, err);
-    if (st->base.path) {
+    if (st->base.named) {
         r = from_context(st, err);
         return r < 0 ? r : 1;
     }

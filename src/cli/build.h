@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/str.h"
 #include "http/client.h"
+#include "wire/build.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -16,6 +17,12 @@
 struct cli;
 struct ignore;
 struct map;
+
+/* A directory that the daemon may read, or write, as an OCI layout. */
+struct build_dir {
+    char *id, *path;
+    bool write;
+};
 
 /* The options, as they were given. */
 struct build_flags {
@@ -26,6 +33,15 @@ struct build_flags {
     int64_t shm_size, memory, memory_swap, cpu_period, cpu_quota, cpu_shares;
     char *cpuset_cpus, *cpuset_mems;
 
+    /* What --build-context became, as far as it is here: name and place. */
+    struct strmap named;
+    /* What --cache-from and --cache-to became. */
+    struct build_cache_specs cache_imports, cache_exports;
+    struct {
+        struct build_dir *v;
+        size_t n;
+    } dirs;
+
     /* Taken and without effect here, or not built yet (build_flags_check()). */
     bool rm, force_rm, disable_content_trust, debug;
     char *builder, *isolation, *provenance, *sbom;
@@ -34,8 +50,10 @@ struct build_flags {
 
 /** build_flags_check() - refuse what cannot be done, and what makes no sense together. */
 int build_flags_check(struct build_flags *f, struct err *err) MUST;
-/** build_cache_options() - --cache-from becomes names of images, --cache-to a variable. */
+/** build_cache_options() - take --cache-from and --cache-to apart. */
 int build_cache_options(struct cli *cli, struct build_flags *f, struct err *err) MUST;
+/** build_cache_query() - @target with what they became. */
+char *build_cache_query(struct cli *cli, const struct build_flags *f, char *target);
 /** build_target() - POST /build with everything that goes into its query. */
 int build_target(struct cli *cli, const struct build_flags *f, char **ret, struct err *err) MUST;
 
@@ -43,6 +61,7 @@ int build_target(struct cli *cli, const struct build_flags *f, char **ret, struc
 
 struct build_context {
     struct cli *cli;
+    const char *name;   /* of one that is not the build's own; or NULL */
     const char *remote; /* the daemon is to fetch it: nothing is sent */
     int dir_fd;         /* directory, or -1 */
     char *dir;          /* its real path */
@@ -65,6 +84,9 @@ bool build_is_remote(const char *where);
  */
 int build_context_open(struct cli *cli, const struct build_flags *f, const char *where,
                        struct build_context *ret, struct err *err) MUST;
+/** build_context_open_named() - the directory @where under a name, without a Dockerfile. */
+int build_context_open_named(struct cli *cli, const char *name, const char *where,
+                             struct build_context *ret, struct err *err) MUST;
 void build_context_done(struct build_context *c);
 /** build_context_skip() - skip() of struct pack_options; @ctx: the context. What the daemon needs
  * to read goes along whatever is ignored. */
@@ -72,6 +94,10 @@ bool build_context_skip(void *ctx, const char *path, const struct stat *st);
 /** build_context_send() - @call with the context as its body. */
 int build_context_send(struct build_context *c, struct http_call *call, struct http_reply **ret,
                        struct err *err) MUST;
+
+/** build_send_packed() - @call with a body that @fn packs in a thread; @what: for its errors. */
+int build_send_packed(struct cli *cli, pack_fn fn, void *ctx, const char *what,
+                      struct http_call *call, struct http_reply **ret, struct err *err) MUST;
 
 /** build_context_patterns() - what goes along with a Dockerfile from outside as its .dockerignore;
  * the caller's to free. */
@@ -85,6 +111,18 @@ struct buf build_context_patterns(const struct build_context *c);
 int build_sync(struct build_context *c, const char *session, char **ret_session,
                struct err *err) MUST;
 
+/* ---- contexts with a name (build_named.c, build_oci.c) ---- */
+
+/** build_named_options() - take --build-context apart: what the daemon gets by itself stays, what
+ * is here goes into f->named. */
+int build_named_options(struct cli *cli, struct build_flags *f, struct err *err) MUST;
+/** build_named_send() - bring those that are here. @whole: not only what the daemon lacks.
+ * @session: of the build, a new one when it is NULL. Return: -ESTALE (conflict): one changed. */
+int build_named_send(struct cli *cli, const struct build_flags *f, bool whole, char **session,
+                     struct err *err) MUST;
+/** build_oci_send() - an image of an OCI layout; @where: "DIR[:TAG|@DIGEST]". */
+int build_oci_send(struct cli *cli, const char *where, const char *target, struct err *err) MUST;
+
 /* ---- secrets (build_secret.c) and agents (build_ssh.c) ---- */
 
 /**
@@ -93,6 +131,8 @@ int build_sync(struct build_context *c, const char *session, char **ret_session,
  */
 int build_session_open(struct cli *cli, const struct build_flags *f, char **ret_id,
                        struct err *err) MUST;
+/** build_session_new() - one that has nothing yet. */
+int build_session_new(struct cli *cli, char **ret_id, struct err *err) MUST;
 
 /** build_agents_open() - let steps of the session's build ask agents here, until it is over.
  * @ret: a list, NULL at first; to be closed also after an error. */
@@ -101,10 +141,16 @@ int build_agents_open(struct cli *cli, const struct build_flags *f, const char *
                       struct build_agent **ret, struct err *err) MUST;
 void build_agents_close(struct build_agent **all);
 
+/** build_layouts_open() - let the session's build use the directories of its caches
+ * (build_layout.c). @ret: as above. */
+struct build_layouts;
+int build_layouts_open(struct cli *cli, const struct build_flags *f, const char *session,
+                       struct build_layouts **ret, struct err *err) MUST;
+void build_layouts_close(struct build_layouts **all);
+
 /* ---- how it goes on ---- */
 
 struct build_display;
-struct build_status;
 
 /* What came of it; texts in the arena of the command. */
 struct build_outcome {

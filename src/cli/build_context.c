@@ -195,7 +195,7 @@ static bool leads_to(const char *dir, const char *path)
 bool build_context_skip(void *ctx, const char *path, const struct stat *st)
 {
     const struct build_context *c = ctx;
-    const char *behind = str_starts(path, c->dockerfile);
+    const char *behind = c->dockerfile ? str_starts(path, c->dockerfile) : NULL;
 
     if (!ignore_match(c->ignore, path))
         return false;
@@ -207,11 +207,9 @@ bool build_context_skip(void *ctx, const char *path, const struct stat *st)
 
 /* ---- opening ---- */
 
-static int open_dir(struct build_context *c, const struct build_flags *f, const char *where,
-                    struct err *err)
+static int open_dir(struct build_context *c, const char *where, struct err *err)
 {
     auto_free char *real = realpath(where, NULL);
-    char *dockerfile = NULL;
 
     if (!real && errno == ENOENT)
         return err_invalid(err, "unable to prepare context: path \"%s\" not found", where);
@@ -222,10 +220,26 @@ static int open_dir(struct build_context *c, const struct build_flags *f, const 
     if (c->dir_fd < 0 && errno == ENOTDIR)
         return err_invalid(err, "unable to prepare context: context must be a directory: %s",
                            where);
-    if (c->dir_fd < 0)
-        return err_sys(err, "unable to prepare context: open %s", where);
-    int r = find_dockerfile(c, f, &dockerfile, err);
+    return c->dir_fd < 0 ? err_sys(err, "unable to prepare context: open %s", where) : 0;
+}
+
+static int open_main(struct build_context *c, const struct build_flags *f, const char *where,
+                     struct err *err)
+{
+    char *dockerfile = NULL;
+    int r = open_dir(c, where, err);
+
+    if (r >= 0)
+        r = find_dockerfile(c, f, &dockerfile, err);
     return r < 0 ? r : read_ignore(c, dockerfile, err);
+}
+
+int build_context_open_named(struct cli *cli, const char *name, const char *where,
+                             struct build_context *ret, struct err *err)
+{
+    *ret = (struct build_context){.cli = cli, .name = name, .dir_fd = -1, .stream_fd = -1};
+    int r = open_dir(ret, where, err);
+    return r < 0 ? r : read_ignore(ret, NULL, err);
 }
 
 int build_context_open(struct cli *cli, const struct build_flags *f, const char *where,
@@ -235,7 +249,7 @@ int build_context_open(struct cli *cli, const struct build_flags *f, const char 
     if (str_eq(where, "-"))
         return open_stdin(ret, f, err);
     if (!build_is_remote(where))
-        return open_dir(ret, f, where, err);
+        return open_main(ret, f, where, err);
     ret->remote = where;
     ret->dockerfile = str_empty(f->file) ? NULL : f->file;
     return str_eq(f->file, "-") ? err_as(err, ERR_NOT_IMPLEMENTED, ENOSYS,

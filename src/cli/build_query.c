@@ -164,20 +164,6 @@ static void put_map(struct query *q, const char *key, const struct strv *pairs, 
     put(q, key, buf_str(&text));
 }
 
-/* "NAME=docker-image://IMAGE", or a repository: what the daemon gets by itself. */
-static int put_contexts(struct query *q, const struct strv *v, struct err *err)
-{
-    for (size_t i = 0; i < v->n; i++) {
-        const char *eq = strchr(v->v[i], '=');
-        if (!eq || eq == v->v[i] || !eq[1])
-            return err_invalid(err, "invalid context value: %s, expected key=value", v->v[i]);
-        if (!str_starts(eq + 1, "docker-image://") && !build_is_remote(eq + 1))
-            return not_built("--build-context with a directory or a layout", err);
-    }
-    put_map(q, "contexts", v, false);
-    return 0;
-}
-
 static int put_ulimits(struct query *q, const struct strv *v, struct err *err)
 {
     auto_buf struct buf text = BUF_INIT;
@@ -261,16 +247,15 @@ int build_target(struct cli *cli, const struct build_flags *f, char **ret, struc
     put_list(&q, "nocachefilter", &f->no_cache_filter);
     put_list(&q, "allow", &f->allow);
     put_list(&q, "cachefrom", &f->cache_from);
+    put_map(&q, "contexts", &f->build_context, false);
     put_limits(&q, f);
     int r = put_ulimits(&q, &f->ulimit, err);
-    if (r >= 0)
-        r = put_contexts(&q, &f->build_context, err);
     if (r >= 0)
         r = put_hosts(&q, &f->add_host, err);
     if (r >= 0)
         r = put_security(&q, &f->security_opt, err);
     if (r < 0)
         return r;
-    *ret = q.t;
+    *ret = build_cache_query(cli, f, q.t);
     return 0;
 }

@@ -120,28 +120,38 @@ static int add(struct build_session_request *rq, const char *spec, struct arena 
     return 0;
 }
 
+static int post(struct cli *cli, const struct build_session_request *rq, char **ret_id,
+                struct err *err)
+{
+    struct id_response out = {0};
+    struct err e = {0};
+    int r = call_post(cli, cli_target(cli, "/build/session", NULL, NULL),
+                      &build_session_request_type, rq, &id_response_type, &out, &e);
+
+    if (r < 0 && e.kind == ERR_NOT_FOUND)
+        return err_invalid(err, "the daemon takes no secrets, agents, directories or contexts for "
+                                "builds");
+    if (r < 0)
+        *err = e;
+    else
+        *ret_id = out.id;
+    return r < 0 ? r : 0;
+}
+
+int build_session_new(struct cli *cli, char **ret_id, struct err *err)
+{
+    return post(cli, &(struct build_session_request){0}, ret_id, err);
+}
+
 int build_session_open(struct cli *cli, const struct build_flags *f, char **ret_id, struct err *err)
 {
     struct build_session_request rq = {0};
-    struct id_response out = {0};
-    struct err e = {0};
     int r = 0;
 
     *ret_id = NULL;
-    if (!f->secret.n && !f->ssh.n)
+    if (!f->secret.n && !f->ssh.n && !f->dirs.n)
         return 0;
     for (size_t i = 0; r >= 0 && i < f->secret.n; i++)
         r = add(&rq, f->secret.v[i], &cli->arena, err);
-    if (r < 0)
-        return r;
-    r = call_post(cli, cli_target(cli, "/build/session", NULL, NULL), &build_session_request_type,
-                  &rq, &id_response_type, &out, &e);
-    if (r < 0 && e.kind == ERR_NOT_FOUND)
-        return err_invalid(err, "the daemon takes no secrets or agents for builds");
-    if (r < 0) {
-        *err = e;
-        return r;
-    }
-    *ret_id = out.id;
-    return 0;
+    return r < 0 ? r : post(cli, &rq, ret_id, err);
 }

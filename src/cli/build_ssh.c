@@ -5,7 +5,6 @@
  *
  * Source: draft-miller-ssh-agent; what is refused is what BuildKit refuses.
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -15,14 +14,13 @@
 #include <sys/un.h>
 
 #include "base/auto.h"
-#include "base/io.h"
 #include "base/mem.h"
 #include "cli/build.h"
 #include "cli/cli.h"
 #include "cli/cmds.h"
 #include "http/stream.h"
+#include "wire/agent.h"
 
-#define MESSAGE_MAX (256u << 10)
 #define REQUEST_IDENTITIES 11
 #define SIGN_REQUEST 13
 
@@ -35,56 +33,21 @@ struct build_agent {
 
 /* ---- messages ---- */
 
-static int read_exactly(struct http_raw *raw, void *p, size_t n)
+static int read_raw(void *raw, void *p, size_t n)
 {
-    for (size_t got = 0; got < n;) {
-        ssize_t r = http_raw_read(raw, (char *)p + got, n - got);
-        if (r <= 0)
-            return r < 0 ? (int)r : -ENODATA;
-        got += (size_t)r;
-    }
-    return 0;
-}
-
-/* The body of a message into @out, behind its length. */
-static int read_request(struct http_raw *raw, struct buf *out)
-{
-    uint32_t len;
-    int r = read_exactly(raw, &len, sizeof(len));
-
-    if (r < 0)
-        return r;
-    buf_put(out, &len, sizeof(len));
-    len = ntohl(len);
-    if (len == 0 || len > MESSAGE_MAX)
-        return -EMSGSIZE;
-    r = read_exactly(raw, buf_room(out, len), len);
-    if (r >= 0)
-        buf_commit(out, len);
-    return r;
+    return http_raw_read_full(raw, p, n);
 }
 
 /* A connection of its own for every request: nothing of one step clings to another's. */
 static int ask(const struct sockaddr_un *agent, const struct buf *request, struct buf *out)
 {
     auto_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    uint32_t len;
 
     if (fd < 0 || connect(fd, (const struct sockaddr *)agent, sizeof(*agent)) < 0)
         return -errno;
     if (send(fd, request->data, request->len, MSG_NOSIGNAL) != (ssize_t)request->len)
         return -EPIPE;
-    int r = read_full(fd, &len, sizeof(len));
-    if (r < 0)
-        return r;
-    buf_put(out, &len, sizeof(len));
-    len = ntohl(len);
-    if (len == 0 || len > MESSAGE_MAX)
-        return -EMSGSIZE;
-    r = read_full(fd, buf_room(out, len), len);
-    if (r >= 0)
-        buf_commit(out, len);
-    return r;
+    return agent_message_read(agent_read_fd, &fd, out);
 }
 
 static void answer(const struct sockaddr_un *agent, const struct buf *request, struct buf *out)
@@ -105,7 +68,7 @@ static void *agent_main(void *arg)
 
     for (;;) {
         auto_buf struct buf request = BUF_INIT, out = BUF_INIT;
-        if (read_request(&a->raw, &request) < 0)
+        if (agent_message_read(read_raw, &a->raw, &request) < 0)
             return NULL;
         answer(&a->agent, &request, &out);
         if (stream_write(a->raw.s, out.data, out.len) < 0)

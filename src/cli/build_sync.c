@@ -196,6 +196,7 @@ int build_sync(struct build_context *c, const char *session, char **ret_session,
     if (r <= 0)
         return r;
     char *t = cli_query(cli, cli_target(cli, "/build/context", NULL, NULL), "session", session);
+    t = cli_query(cli, t, "name", c->name);
     r = call_post(cli, t, &build_context_request_type, &rq, &build_context_response_type, &res, &e);
     if (r < 0 && e.kind == ERR_NOT_FOUND && !session)
         return 0; /* a daemon that keeps none */

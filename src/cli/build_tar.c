@@ -71,8 +71,9 @@ static int64_t pack(void *ctx, struct sink *out, struct err *err)
 
 /* Half an archive must not look like a whole one: an error of the packer cuts the connection. */
 struct body {
-    struct build_context *c;
-    struct pack_pipe pipe; /* fd -1: the stream */
+    struct buf *early; /* of the stream, or NULL */
+    int stream_fd;     /* -1: the pipe */
+    struct pack_pipe pipe;
     bool ended;
     int64_t packed;
     struct err err;
@@ -88,19 +89,18 @@ static void end_pipe(struct body *b)
 static ssize_t read_body(void *arg, void *p, size_t n)
 {
     struct body *b = arg;
-    struct buf *early = &b->c->early;
     ssize_t got;
 
     if (b->ended)
         return b->packed < 0 ? (ssize_t)b->packed : 0;
-    if (early->len) {
-        n = early->len < n ? early->len : n;
-        memcpy(p, early->data, n);
-        buf_drop(early, n);
+    if (b->early && b->early->len) {
+        n = b->early->len < n ? b->early->len : n;
+        memcpy(p, b->early->data, n);
+        buf_drop(b->early, n);
         return (ssize_t)n;
     }
     do
-        got = read(b->pipe.job ? b->pipe.fd : b->c->stream_fd, p, n);
+        got = read(b->pipe.job ? b->pipe.fd : b->stream_fd, p, n);
     while (got < 0 && errno == EINTR);
     if (got > 0)
         return got;
@@ -109,24 +109,39 @@ static ssize_t read_body(void *arg, void *p, size_t n)
     return got < 0 ? -no : b->packed < 0 ? (ssize_t)b->packed : 0;
 }
 
-int build_context_send(struct build_context *c, struct http_call *call, struct http_reply **ret,
-                       struct err *err)
+static int send_body(struct cli *cli, struct body *b, const char *what, struct http_call *call,
+                     struct http_reply **ret, struct err *err)
 {
-    struct body body = {.c = c};
-
-    if (c->remote)
-        return client_open(c->cli->client, call, ret, err);
     call->content_type = "application/x-tar";
     call->body_fn = read_body;
-    call->body_arg = &body;
-    int r = c->stream_fd >= 0 ? 0 : pack_pipe_start(pack, c, &body.pipe, err);
-    if (r >= 0)
-        r = client_open(c->cli->client, call, ret, err);
-    end_pipe(&body);
-    if (body.packed >= 0)
+    call->body_arg = b;
+    int r = client_open(cli->client, call, ret, err);
+    end_pipe(b);
+    if (b->packed >= 0)
         return r;
     if (r >= 0)
         http_reply_free(*ret);
-    *err = body.err; /* why the daemon got no whole context */
-    return err_wrap(err, (int)body.packed, "send the build context");
+    *err = b->err; /* why the daemon got no whole one */
+    return err_wrap(err, (int)b->packed, "send %s", what);
+}
+
+int build_send_packed(struct cli *cli, pack_fn fn, void *ctx, const char *what,
+                      struct http_call *call, struct http_reply **ret, struct err *err)
+{
+    struct body body = {.stream_fd = -1};
+    int r = pack_pipe_start(fn, ctx, &body.pipe, err);
+
+    return r < 0 ? r : send_body(cli, &body, what, call, ret, err);
+}
+
+int build_context_send(struct build_context *c, struct http_call *call, struct http_reply **ret,
+                       struct err *err)
+{
+    struct body body = {.early = &c->early, .stream_fd = c->stream_fd};
+
+    if (c->remote && !c->shown)
+        return client_open(c->cli->client, call, ret, err);
+    return c->stream_fd >= 0
+               ? send_body(c->cli, &body, "the build context", call, ret, err)
+               : build_send_packed(c->cli, pack, c, "the build context", call, ret, err);
 }

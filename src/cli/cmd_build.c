@@ -36,6 +36,7 @@ struct job {
     struct build_context context;
     struct build_outputs outputs;
     struct build_agent *agents;
+    struct build_layouts *layouts;
     struct http_reply *reply;
     struct build_outcome out;
 };
@@ -61,6 +62,10 @@ static int begin(struct job *j, bool sync, const char *target, struct err *err)
 
     if (r >= 0)
         r = build_agents_open(j->cli, j->f, session, &j->agents, err);
+    if (r >= 0)
+        r = build_layouts_open(j->cli, j->f, session, &j->layouts, err);
+    if (r >= 0)
+        r = build_named_send(j->cli, j->f, !sync, &session, err);
     if (r >= 0 && sync)
         r = build_sync(&j->context, session, &session, err);
     return r < 0 ? r : send_context(j, cli_query(j->cli, target, "session", session), err);
@@ -75,9 +80,11 @@ static int start(struct job *j, struct err *err)
     if (r < 0)
         return r;
     r = begin(j, true, target, &e);
-    if (r < 0 && e.kind == ERR_CONFLICT && j->context.wanted) { /* it changed while it was sent */
+    if (r < 0 && e.kind == ERR_CONFLICT &&
+        (j->context.wanted || j->f->named.n)) { /* it changed while it was sent */
         map_free(take_ptr(&j->context.wanted));
         build_agents_close(&j->agents);
+        build_layouts_close(&j->layouts);
         err_clear(&e);
         r = begin(j, false, target, &e);
     }
@@ -163,6 +170,8 @@ static int check_all(struct job *j, struct err *err)
     if (r >= 0)
         r = build_cache_options(j->cli, j->f, err);
     if (r >= 0)
+        r = build_named_options(j->cli, j->f, err);
+    if (r >= 0)
         r = build_flags_check(j->f, err);
     if (r >= 0)
         r = need_client(j->cli, err);
@@ -182,6 +191,7 @@ static int run(struct cli *cli, void *opts, const struct strv *args, struct err 
     if (r >= 0)
         r = build(&j, err);
     build_agents_close(&j.agents);
+    build_layouts_close(&j.layouts);
     build_context_done(&j.context);
     return r || j.f->check ? r : finish(&j, err);
 }
@@ -204,14 +214,17 @@ static const struct opt opts[] = {
       "Set a variable of the build (\"NAME=value\", or NAME of the environment)",
       .type = "stringArray"),
     O("build-context", 0, O_LIST, build_context,
-      "Another context by name (\"NAME=docker-image://IMAGE\", \"NAME=REPOSITORY\")",
+      "Another context by name (\"NAME=DIR\", \"NAME=docker-image://IMAGE\", "
+      "\"NAME=oci-layout://DIR\", \"NAME=REPOSITORY\")",
       .type = "stringArray"),
     O("builder", 0, O_STR, builder, "Builder to use: there is one, \"default\"",
       .flags = OPT_HIDDEN),
     O("cache-from", 0, O_LIST, cache_from,
-      "Image whose steps count as known (\"NAME\", \"type=registry,ref=NAME\")",
+      "Where known steps are found (\"NAME\", \"type=registry,ref=NAME\", \"type=local,src=DIR\")",
       .type = "stringArray"),
-    O("cache-to", 0, O_LIST, cache_to, "Put the steps into the image (\"type=inline\")",
+    O("cache-to", 0, O_LIST, cache_to,
+      "Where the steps are written (\"type=registry,ref=NAME\", \"type=local,dest=DIR\", "
+      "\"type=inline\"; \"mode=max\": of all stages)",
       .type = "stringArray"),
     O("call", 0, O_STR, call, "What to do with the Dockerfile (\"build\", \"check\")",
       .def = "build"),

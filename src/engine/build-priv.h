@@ -20,6 +20,9 @@ int build_run_step(void *ctx, const struct build_run *run, struct layer_stage *i
 int build_base_image(void *ctx, const char *name, const char *platform, bool pull, int gone_fd,
                      build_progress fn, void *arg, struct arena *a, char **ret_id,
                      struct err *err) MUST;
+/** build_registry() - registry() of struct build_host. */
+int build_registry(void *ctx, const struct reference *ref, bool push, int gone_fd,
+                   struct dist_session **ret, struct err *err) MUST;
 /** engine_build_cache() - what builds keep, for "system df". */
 int engine_build_cache(struct engine *e, struct arena *a, struct disk_usage *ret,
                        struct err *err) MUST;
@@ -41,8 +44,11 @@ int build_session_take(struct engine *e, const char *id, struct build_session **
                        struct err *err) MUST;
 /** build_session_fill() - what it holds into a request, which must not outlive it. */
 void build_session_fill(struct build_session *s, struct build_request *rq);
-/** build_session_context() - the context that goes with it, or NULL. */
-struct kept_context *build_session_context(const struct build_session *s);
+/** build_session_context() - the context that goes with it, or NULL; @name: NULL for the build's
+ * own, else one that is complete. @s: may be NULL (here and below). */
+struct kept_context *build_session_context(struct build_session *s, const char *name);
+/** build_session_image() - id of the image that came under a name, or NULL. */
+const char *build_session_image(const struct build_session *s, const char *name);
 /** build_session_free() - NULL is fine; wipes, lets a context go. Touches the disk. */
 void build_session_free(struct build_session *s);
 
@@ -70,12 +76,14 @@ struct build_context {
 /**
  * build_context_open() - from the request's body, or from where the request says; and the named
  * ones
- * @kept: that of the request's session, whose missing files are the body; or NULL
+ * @session: the request's, or NULL; when it has a context, that one's missing files are the body
  * @ret: freed by build_context_done(), also after an error
  */
-int build_context_open(struct engine *e, const struct build_opts *o, struct kept_context *kept,
+int build_context_open(struct engine *e, const struct build_opts *o, struct build_session *session,
                        struct source *body, struct arena *a, struct build_context *ret,
                        struct err *err) MUST;
+/** build_context_unpack() - a tar into the directory @fd, shut in. */
+int build_context_unpack(int fd, struct source *body, struct err *err) MUST;
 void build_context_done(struct build_context *c);
 /** build_context_dockerfile() - the text of the file @path in it. Return: 0; -EINVAL. */
 int build_context_dockerfile(const struct build_context *c, const char *path, struct buf *out,

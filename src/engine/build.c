@@ -22,9 +22,11 @@ int engine_builder_open(struct engine *e, struct err *err)
         return r;
     e->build_host = (struct build_host){.data_path = e->data_path,
                                         .web = &e->registries->web,
+                                        .transfers = e->registries->transfers,
                                         .run_path = e->build_run_path,
                                         .run = build_run_step,
-                                        .image = build_base_image};
+                                        .image = build_base_image,
+                                        .registry = build_registry};
     return builder_new(e->images, &e->build_host, &e->builder, err);
 }
 
@@ -63,7 +65,7 @@ int build_base_image(void *ctx, const char *name, const char *platform, bool pul
     struct reference ref;
     struct image_row row;
 
-    if (!pull && is_for(bc->e, name, platform, a, ret_id))
+    if ((!pull || reference_is_id(name)) && is_for(bc->e, name, platform, a, ret_id))
         return 0;
     int r = reference_parse(name, &ref, err);
     if (r < 0)
@@ -77,6 +79,17 @@ int build_base_image(void *ctx, const char *name, const char *platform, bool pul
         return r;
     *ret_id = row.id;
     return 0;
+}
+
+int build_registry(void *ctx, const struct reference *ref, bool push, int gone_fd,
+                   struct dist_session **ret, struct err *err)
+{
+    const struct build_ctx *bc = ctx;
+    auto_arena struct arena a = ARENA_INIT;
+    const char *registry = registry_of(ref, &a);
+
+    return registry_session(bc->e, registry, auth_for(bc->o, registry),
+                            push ? REGISTRY_PUSH : REGISTRY_PULL, gone_fd, ret, err);
 }
 
 /* ---- the build ---- */
@@ -133,10 +146,9 @@ int img_build(struct engine *e, const struct build_opts *o, img_read read, void 
     auto_source struct source *body = source_cb(read, arg);
     struct build_session *session = NULL;
     int r = str_empty(o->session) ? 0 : build_session_take(e, o->session, &session, err);
-    struct kept_context *kept = r < 0 ? NULL : build_session_context(session);
 
     if (r >= 0)
-        r = build_context_open(e, o, kept, body, a, &c, err);
+        r = build_context_open(e, o, session, body, a, &c, err);
     if (r >= 0)
         r = build(e, o, &c, session, a, ret, err);
     build_context_done(&c);

@@ -15,7 +15,8 @@ struct build_opts {
     const char *dockerfile; /* path in the context; NULL or "": Dockerfile */
     const char *remote;     /* where the context comes from instead of the body; "" for the body */
     const char *session;    /* id of what engine_build_session() keeps, or NULL */
-    struct strmap contexts; /* further ones by name: "docker-image://NAME", a Git repository */
+    struct strmap contexts; /* further ones by name: "docker-image://NAME", a Git repository, or
+                               BUILD_CONTEXT_SENT */
     struct strv tags;       /* as users write them */
     struct build_auths auths;
     struct build_request rq; /* what the front end knows; file, context and names come from here */
@@ -43,17 +44,32 @@ int engine_build_agent_check(struct engine *e, const char *session, const char *
 int engine_build_agent(struct engine *e, const char *session, const char *id, int fd,
                        struct err *err) MUST;
 
+/** engine_build_layout_check(), engine_build_layout() - POST /build/session/{id}/layout: the same
+ * for a directory of the client (wire/layout.h). */
+int engine_build_layout_check(struct engine *e, const char *session, const char *id,
+                              struct err *err) MUST;
+int engine_build_layout(struct engine *e, const char *session, const char *id, int fd,
+                        struct err *err) MUST;
+
 /**
  * engine_build_context() - POST /build/context: what is missing of a context for a build that
  * names the session
  * @session: one that is there, or NULL for a new one
- * @mem: where @rq lives; given away
+ * @name: by which the build calls it; NULL: the build's own
  */
 struct build_context_request;
 struct build_context_response;
-int engine_build_context(struct engine *e, const char *session,
-                         const struct build_context_request *rq, struct arena *mem, struct arena *a,
+int engine_build_context(struct engine *e, const char *session, const char *name,
+                         const struct build_context_request *rq, struct arena *a,
                          struct build_context_response *ret, struct err *err) MUST;
+/** engine_build_context_files() - POST /build/session/{id}/context: the missing files of one with a
+ * name, or all of one that was not listed, as a tar. Return: 0; -ESTALE (conflict). */
+int engine_build_context_files(struct engine *e, const char *session, const char *name,
+                               img_read read, void *arg, struct err *err) MUST;
+/** engine_build_layout_image() - POST /build/session/{id}/image: an image for the one build, as an
+ * archive of an OCI layout. @platform: which of several, or NULL. */
+int engine_build_layout_image(struct engine *e, const char *session, const char *name,
+                              const char *platform, img_read read, void *arg, struct err *err) MUST;
 
 struct build_prune_opts {
     bool all;

@@ -1,7 +1,7 @@
 /*
  * Contexts of a build: a tar in the request's body, or something on the net: a tar, a lone
  * Dockerfile, or a Git repository. Tars are unpacked shut in, to a directory that lives as long as
- * the build. Further contexts have names, and are images or repositories.
+ * the build. Further contexts have names, and are images, repositories, or came with the session.
  */
 #include "engine/build-priv.h"
 
@@ -17,7 +17,7 @@
 #include "base/auto.h"
 #include "base/io.h"
 #include "build/add.h"
-#include "build/context.h"
+#include "build/kept_context.h"
 #include "build/dockerfile.h"
 #include "kern/rootfs.h"
 #include "kern/sandbox.h"
@@ -42,7 +42,7 @@ static int unpack(void *ctx, struct err *err)
 }
 
 /* A thread reads the body, another, shut in, takes it apart. */
-static int unpack_to(int fd, struct source *body, struct err *err)
+int build_context_unpack(int fd, struct source *body, struct err *err)
 {
     struct source *plain = NULL;
     int r = source_auto(body, NULL, &plain, err);
@@ -94,7 +94,7 @@ static int from_web(struct build_context *c, const char *url, struct err *err)
         return r;
     if (add_is_archive(fd)) {
         auto_source struct source *tar = source_fd(fd);
-        return unpack_to(c->dir.fd, tar, err);
+        return build_context_unpack(c->dir.fd, tar, err);
     }
     c->dockerfile = BUILD_DEFAULT_FILE;
     return renameat(c->file.fd, c->file.path, c->dir.fd, c->dockerfile) < 0
@@ -109,14 +109,77 @@ static int from_remote(struct build_context *c, const char *url, struct err *err
     return from_web(c, url, err);
 }
 
+/* ---- files of contexts ---- */
+
+static int read_context_file(int root, const char *path, size_t limit, struct buf *out,
+                             struct err *err)
+{
+    auto_close int fd = rootfs_open(root, path, O_RDONLY | O_NONBLOCK, err);
+
+    return fd < 0 ? fd : read_fd(fd, limit, out, err);
+}
+
+/* That of the Dockerfile @path, if there is one, goes before the context's. */
+static int read_ignore(int fd, const char *path, struct arena *a, const struct ignore **ret,
+                       struct err *err)
+{
+    auto_buf struct buf text = BUF_INIT;
+    struct ignore *ig = NULL;
+    int r = path ? read_context_file(fd, arena_printf(a, "%s.dockerignore", path), IGNORE_MAX,
+                                     &text, NULL)
+                 : -ENOENT;
+
+    if (r == -ENOENT)
+        r = read_context_file(fd, ".dockerignore", IGNORE_MAX, &text, NULL);
+    if (r == -ENOENT)
+        return 0;
+    if (r >= 0)
+        r = ignore_parse(buf_str(&text), text.len, a, &ig, err);
+    if (r < 0)
+        return err_invalid(err, "failed to read .dockerignore");
+    *ret = ig;
+    return 0;
+}
+
 /* ---- named ones ---- */
 
-static int add_named(struct engine *e, struct build_context *c, const struct strpair *in,
-                     struct err *err)
+/* A directory of the client; its own .dockerignore counts, as the client has read it, too. */
+static int add_kept(struct build_context *c, const char *name, const struct kept_context *kept,
+                    struct err *err)
+{
+    struct build_named n = {.name = (char *)(uintptr_t)name,
+                            .path = arena_strdup(c->a, context_path(kept)),
+                            .kept = context_kept(kept)};
+    int r = read_ignore(context_fd(kept), NULL, c->a, &n.ignored, err);
+
+    if (r >= 0)
+        arena_push(c->a, c->named) = n;
+    return r;
+}
+
+static int add_sent(struct build_context *c, const char *name, struct build_session *session,
+                    struct err *err)
+{
+    const struct kept_context *kept = build_session_context(session, name);
+    const char *id = build_session_image(session, name);
+
+    if (kept)
+        return add_kept(c, name, kept, err);
+    if (!id)
+        return err_invalid(err, "the session has no such context");
+    arena_push(c->a, c->named) =
+        (struct build_named){.name = (char *)(uintptr_t)name, .image = arena_strdup(c->a, id)};
+    return 0;
+}
+
+static int add_named(struct engine *e, struct build_context *c, struct build_session *session,
+                     const struct strpair *in, struct err *err)
 {
     const char *image = str_starts(in->val, "docker-image://");
     struct build_named n = {.name = in->key, .image = (char *)image};
 
+    if (strcmp(in->val, BUILD_CONTEXT_SENT) == 0)
+        return add_sent(c, in->key, session, err);
     if (!image && !fetch_is_remote(in->val))
         return err_invalid(err, "unsupported context source %.200s", in->val);
     if (image) {
@@ -134,13 +197,13 @@ static int add_named(struct engine *e, struct build_context *c, const struct str
     return 0;
 }
 
-static int open_named(struct engine *e, struct build_context *c, const struct strmap *in,
-                      struct err *err)
+static int open_named(struct engine *e, struct build_context *c, struct build_session *session,
+                      const struct strmap *in, struct err *err)
 {
     if (in->n > NAMED_MAX)
         return err_invalid(err, "more than %d contexts", NAMED_MAX);
     for (size_t i = 0; i < in->n; i++) {
-        int r = blame_request(err, add_named(e, c, &in->v[i], err));
+        int r = blame_request(err, add_named(e, c, session, &in->v[i], err));
         if (r < 0)
             return err_wrap(err, r, "context %.100s", in->v[i].key);
     }
@@ -156,7 +219,8 @@ static int use_kept(struct kept_context *kept, struct source *body, struct build
     c->path = arena_strdup(c->a, context_path(kept));
     c->kept = context_kept(kept);
     c->fd = fcntl(context_fd(kept), F_DUPFD_CLOEXEC, 0);
-    int r = c->fd < 0 ? err_sys(err, "open the context's directory") : unpack_to(c->fd, body, err);
+    int r = c->fd < 0 ? err_sys(err, "open the context's directory")
+                      : build_context_unpack(c->fd, body, err);
     return r < 0 ? r : context_complete(kept, err);
 }
 
@@ -172,7 +236,7 @@ static int open_main(struct engine *e, const struct build_opts *o, struct kept_c
     } else {
         r = fetch_dir(&c->fetcher, &c->dir, err);
         if (r >= 0)
-            r = unpack_to(c->dir.fd, body, err);
+            r = build_context_unpack(c->dir.fd, body, err);
     }
     if (r < 0)
         return r;
@@ -181,7 +245,7 @@ static int open_main(struct engine *e, const struct build_opts *o, struct kept_c
     return c->fd < 0 ? c->fd : 0;
 }
 
-int build_context_open(struct engine *e, const struct build_opts *o, struct kept_context *kept,
+int build_context_open(struct engine *e, const struct build_opts *o, struct build_session *session,
                        struct source *body, struct arena *a, struct build_context *ret,
                        struct err *err)
 {
@@ -193,8 +257,8 @@ int build_context_open(struct engine *e, const struct build_opts *o, struct kept
     c->fetcher = (struct fetcher){.web = e->build_host.web, .tmp_fd = tmp, .gone_fd = &c->gone_fd};
     if (tmp < 0)
         return err_sys(err, "open the builder's directory");
-    int r = open_main(e, o, kept, body, c, err);
-    return r < 0 ? r : open_named(e, c, &o->contexts, err);
+    int r = open_main(e, o, build_session_context(session, NULL), body, c, err);
+    return r < 0 ? r : open_named(e, c, session, &o->contexts, err);
 }
 
 void build_context_done(struct build_context *c)
@@ -208,14 +272,6 @@ void build_context_done(struct build_context *c)
 }
 
 /* ---- files of the context ---- */
-
-static int read_context_file(int root, const char *path, size_t limit, struct buf *out,
-                             struct err *err)
-{
-    auto_close int fd = rootfs_open(root, path, O_RDONLY | O_NONBLOCK, err);
-
-    return fd < 0 ? fd : read_fd(fd, limit, out, err);
-}
 
 int build_context_dockerfile(const struct build_context *c, const char *path, struct buf *out,
                              struct err *err)
@@ -233,23 +289,8 @@ int build_context_dockerfile(const struct build_context *c, const char *path, st
     return out->len ? 0 : err_invalid(err, "the Dockerfile (%s) cannot be empty", path);
 }
 
-/* That of the Dockerfile goes before the context's. */
 int build_context_ignore(const struct build_context *c, const char *path, struct arena *a,
                          const struct ignore **ret, struct err *err)
 {
-    auto_buf struct buf text = BUF_INIT;
-    struct ignore *ig = NULL;
-    int r =
-        read_context_file(c->fd, arena_printf(a, "%s.dockerignore", path), IGNORE_MAX, &text, NULL);
-
-    if (r == -ENOENT)
-        r = read_context_file(c->fd, ".dockerignore", IGNORE_MAX, &text, NULL);
-    if (r == -ENOENT)
-        return 0;
-    if (r >= 0)
-        r = ignore_parse(buf_str(&text), text.len, a, &ig, err);
-    if (r < 0)
-        return err_invalid(err, "failed to read .dockerignore");
-    *ret = ig;
-    return 0;
+    return read_ignore(c->fd, path, a, ret, err);
 }

@@ -13,33 +13,15 @@
 #include "base/mem.h"
 #include "base/rand.h"
 #include "base/time.h"
-#include "build/context.h"
-#include "engine/build-priv.h"
+#include "build/layout_line.h"
+#include "engine/build_session-priv.h"
 #include "engine/build_ssh.h"
 #include "wire/build.h"
 
 #define SESSIONS_MAX 64
 #define BYTES_MAX (256u << 20) /* of all that wait */
-#define UNUSED_NS (60 * NS_PER_S)
-#define NAME_MAX_B 255
-#define AGENTS_MAX 8
 #define NO_SESSION "no such build session: it was used, or has expired"
-
-struct build_session {
-    char id[BUILD_SESSION_ID + 1];
-    int64_t until_ns; /* monotonic */
-    struct build_secret *secrets;
-    size_t nsecrets, bytes;
-    struct kept_context *context;
-    struct arena mem; /* of the context's list */
-    struct {
-        char *id;
-        struct build_agent *agent;
-    } agents[AGENTS_MAX];
-    struct build_ssh ssh[AGENTS_MAX]; /* the same for the build */
-    size_t nagents;
-    struct build_session *next;
-};
+#define UNUSED_NS (60 * NS_PER_S)
 
 struct build_sessions {
     struct engine *e;
@@ -66,8 +48,11 @@ void build_session_free(struct build_session *s)
         build_agent_free(s->agents[i].agent);
         free(s->agents[i].id);
     }
-    context_close(s->context);
-    arena_done(&s->mem);
+    for (size_t i = 0; i < s->nlayouts; i++) {
+        layout_line_free(s->layouts[i].line);
+        free(s->layouts[i].id);
+    }
+    build_session_drop_files(s);
     free(s->secrets);
     free(s);
 }
@@ -87,8 +72,8 @@ static int add_secret(struct build_session *s, const struct build_session_secret
     const char *text = str_or(in->data, "");
     struct buf data = BUF_INIT;
 
-    if (str_empty(in->id) || strlen(in->id) > NAME_MAX_B)
-        return err_invalid(err, "the id of a secret has 1 to %d bytes", NAME_MAX_B);
+    if (str_empty(in->id) || strlen(in->id) > SESSION_NAME_MAX)
+        return err_invalid(err, "the id of a secret has 1 to %d bytes", SESSION_NAME_MAX);
     if (has_secret(s, in->id))
         return err_invalid(err, "secret %s is given twice", in->id);
     (void)buf_room(&data, strlen(text) / 4 * 3 + 3); /* at once: no copies are left behind */
@@ -103,17 +88,19 @@ static int add_secret(struct build_session *s, const struct build_session_secret
                                                       in->id, BUILD_SECRET_MAX >> 10);
 }
 
-static struct build_session *make_empty(void)
+struct build_session *build_session_new(struct engine *e)
 {
     struct build_session *s = xnew(struct build_session);
 
+    s->e = e;
     rand_hex(s->id, BUILD_SESSION_ID);
     return s;
 }
 
-static int make(const struct build_session_request *rq, struct build_session **ret, struct err *err)
+static int make(struct engine *e, const struct build_session_request *rq,
+                struct build_session **ret, struct err *err)
 {
-    struct build_session *s = make_empty();
+    struct build_session *s = build_session_new(e);
     int r = rq->secrets.n <= BUILD_SECRETS_MAX
                 ? 0
                 : err_invalid(err, "more than %d secrets", BUILD_SECRETS_MAX);
@@ -137,6 +124,8 @@ void build_session_fill(struct build_session *s, struct build_request *rq)
                                        (char *)(uintptr_t)build_agent_path(s->agents[i].agent)};
     rq->ssh.v = s->ssh;
     rq->ssh.n = s->nagents;
+    rq->layouts.v = s->layouts;
+    rq->layouts.n = s->nlayouts;
     rq->secrets.v = s->secrets;
     rq->secrets.n = s->nsecrets;
 }
@@ -182,9 +171,10 @@ static void expire(struct loop_source *timer, uint32_t events, void *arg)
     (void)pthread_mutex_unlock(&all->lock);
 }
 
-/* Let it wait; given away, also when there is no room for it. */
-static int put(struct build_sessions *all, struct build_session *s, struct err *err)
+int build_session_put(struct build_session *s, struct err *err)
 {
+    struct build_sessions *all = s->e->build_sessions;
+
     (void)pthread_mutex_lock(&all->lock);
     bool room = all->n < SESSIONS_MAX && all->bytes + s->bytes <= BYTES_MAX;
     if (room) {
@@ -209,93 +199,27 @@ int engine_build_session(struct engine *e, const struct build_session_request *r
                          struct err *err)
 {
     struct build_session *s = NULL;
-    int r = make(rq, &s, err);
+    int r = make(e, rq, &s, err);
 
     if (r < 0)
         return r;
     memcpy(ret_id, s->id, BUILD_SESSION_ID + 1);
-    return put(e->build_sessions, s, err);
+    return build_session_put(s, err);
 }
 
-int engine_build_context(struct engine *e, const char *session,
-                         const struct build_context_request *rq, struct arena *mem, struct arena *a,
-                         struct build_context_response *ret, struct err *err)
-{
-    struct build_session *s = NULL;
-    int r = str_empty(session) ? 0 : build_session_take(e, session, &s, err);
-
-    if (r < 0) {
-        arena_done(mem);
-        return r;
-    }
-    s = s ? s : make_empty();
-    if (s->context) {
-        arena_done(mem);
-        r = err_invalid(err, "the session has a context");
-    } else {
-        s->mem = *mem;
-        *mem = (struct arena)ARENA_INIT;
-        s->bytes += s->mem.total;
-        r = context_open(e->builder, rq, &s->mem, &s->context, err);
-    }
-    if (r >= 0)
-        context_missing(s->context, a, ret);
-    ret->session = arena_strdup(a, s->id);
-    if (r >= 0)
-        return put(e->build_sessions, s, err);
-    build_session_free(s);
-    return r;
-}
-
-/* ---- agents ---- */
-
-static int check_agent(const struct build_session *s, const char *id, struct err *err)
-{
-    if (str_empty(id) || strlen(id) > NAME_MAX_B)
-        return err_invalid(err, "the id of an agent has 1 to %d bytes", NAME_MAX_B);
-    if (s->nagents == AGENTS_MAX)
-        return err_invalid(err, "more than %d agents", AGENTS_MAX);
-    for (size_t i = 0; i < s->nagents; i++)
-        if (strcmp(s->agents[i].id, id) == 0)
-            return err_invalid(err, "agent %s is given twice", id);
-    return 0;
-}
-
-int engine_build_agent_check(struct engine *e, const char *session, const char *id, struct err *err)
+int build_session_look(struct engine *e, const char *id,
+                       int (*fn)(const struct build_session *s, const char *what, struct err *err),
+                       const char *what, struct err *err)
 {
     struct build_sessions *all = e->build_sessions;
     const struct build_session *s;
 
     (void)pthread_mutex_lock(&all->lock);
-    for (s = all->first; s && strcmp(s->id, session) != 0; s = s->next)
+    for (s = all->first; s && strcmp(s->id, id) != 0; s = s->next)
         ;
-    int r = s ? check_agent(s, id, err) : err_not_found(err, NO_SESSION);
+    int r = s ? fn(s, what, err) : err_not_found(err, NO_SESSION);
     (void)pthread_mutex_unlock(&all->lock);
     return r;
-}
-
-int engine_build_agent(struct engine *e, const char *session, const char *id, int fd,
-                       struct err *err)
-{
-    auto_close int conn = fd;
-    struct build_session *s = NULL;
-    int r = build_session_take(e, session, &s, err);
-
-    if (r >= 0)
-        r = check_agent(s, id, err);
-    if (r >= 0)
-        r = build_agent_new(e->build_run_path, take_fd(&conn), &s->agents[s->nagents].agent, err);
-    if (r < 0) {
-        build_session_free(s);
-        return r;
-    }
-    s->agents[s->nagents++].id = xstrdup(id);
-    return put(e->build_sessions, s, err);
-}
-
-struct kept_context *build_session_context(const struct build_session *s)
-{
-    return s ? s->context : NULL;
 }
 
 int build_session_take(struct engine *e, const char *id, struct build_session **ret,

@@ -3,12 +3,9 @@
  * the connection over which the client answers. A request is read whole before it is passed on, and
  * one at a time is: so any number of programs share the one connection, and half a request of one
  * of them stops nobody. What may be asked is the client's to decide.
- *
- * Source: draft-miller-ssh-agent, 3: messages are a length of four bytes and so many bytes.
  */
 #include "engine/build_ssh.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -26,9 +23,9 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "base/rand.h"
+#include "wire/agent.h"
 
 #define CONNS_MAX 16
-#define MESSAGE_MAX (256u << 10)
 #define ANSWER_S 10 /* a program that does not take its answer is cut off */
 
 struct conn {
@@ -56,37 +53,6 @@ static void drop(struct build_agent *a, size_t i)
     a->conns[a->n] = (struct conn){.fd = -1};
 }
 
-/* Bytes of the message at the front, with its length; 0: not all is there; -EMSGSIZE. */
-static ssize_t message_len(const struct buf *b)
-{
-    uint32_t len;
-
-    if (b->len < sizeof(len))
-        return 0;
-    memcpy(&len, b->data, sizeof(len));
-    len = ntohl(len);
-    if (len == 0 || len > MESSAGE_MAX)
-        return -EMSGSIZE;
-    return b->len < sizeof(len) + len ? 0 : (ssize_t)(sizeof(len) + len);
-}
-
-static int read_answer(int fd, struct buf *out)
-{
-    uint32_t len;
-    int r = read_full(fd, &len, sizeof(len));
-
-    if (r < 0)
-        return r;
-    buf_put(out, &len, sizeof(len));
-    len = ntohl(len);
-    if (len == 0 || len > MESSAGE_MAX)
-        return -EMSGSIZE;
-    r = read_full(fd, buf_room(out, len), len);
-    if (r >= 0)
-        buf_commit(out, len);
-    return r;
-}
-
 /* Return: 0; 1 the program did not take its answer; -errno: the client is gone. */
 static int pass_on(struct build_agent *a, struct conn *c, size_t n)
 {
@@ -94,7 +60,7 @@ static int pass_on(struct build_agent *a, struct conn *c, size_t n)
     int r = write_full(a->client, c->in.data, n);
 
     if (r >= 0)
-        r = read_answer(a->client, &answer);
+        r = agent_message_read(agent_read_fd, &a->client, &answer);
     if (r < 0)
         return r;
     buf_drop(&c->in, n);
@@ -111,7 +77,7 @@ static int serve(struct build_agent *a, struct conn *c)
     if (n == 0)
         return 1;
     buf_commit(&c->in, (size_t)n);
-    while ((len = message_len(&c->in)) > 0) {
+    while ((len = agent_message_len(&c->in)) > 0) {
         int r = pass_on(a, c, (size_t)len);
         if (r != 0)
             return r;

@@ -464,6 +464,17 @@ ssize_t http_raw_read(struct http_raw *raw, void *p, size_t n)
     return (ssize_t)n;
 }
 
+int http_raw_read_full(struct http_raw *raw, void *p, size_t n)
+{
+    for (size_t got = 0; got < n;) {
+        ssize_t r = http_raw_read(raw, (char *)p + got, n - got);
+        if (r <= 0)
+            return r < 0 ? (int)r : -ENODATA;
+        got += (size_t)r;
+    }
+    return 0;
+}
+
 void http_raw_done(struct http_raw *raw)
 {
     stream_free(raw->s);

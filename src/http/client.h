@@ -101,4 +101,6 @@ struct http_raw {
 int http_upgrade(struct http_client *c, const struct http_call *call, struct http_raw *ret,
                  struct http_reply **ret_reply, struct err *err) MUST;
 ssize_t http_raw_read(struct http_raw *raw, void *p, size_t n) MUST;
+/** http_raw_read_full() - exactly @n bytes. Return: 0, -ENODATA on an early end, -errno. */
+int http_raw_read_full(struct http_raw *raw, void *p, size_t n) MUST;
 void http_raw_done(struct http_raw *raw);

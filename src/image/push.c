@@ -92,18 +92,6 @@ static bool want_oci(const struct push *p)
     return false;
 }
 
-static char *layer_type(const struct oci_descriptor *d, bool oci, struct arena *a)
-{
-    bool gzip = str_ends(d->media_type, "gzip");
-
-    if (oci)
-        return arena_printf(a, "%s%s", MEDIA_OCI_LAYER,
-                            gzip                     ? "+gzip"
-                            : is_zstd(d->media_type) ? "+zstd"
-                                                     : "");
-    return arena_printf(a, "application/vnd.docker.image.rootfs.diff.tar%s", gzip ? ".gzip" : "");
-}
-
 static void new_manifest(struct push *p, size_t config_len, struct dist_manifest *ret)
 {
     auto_buf struct buf text = BUF_INIT;
@@ -118,7 +106,7 @@ static void new_manifest(struct push *p, size_t config_len, struct dist_manifest
         .config = &config};
 
     for (size_t i = 0; i < p->row.layers.n; i++) {
-        p->layers[i].media_type = layer_type(&p->layers[i], oci, p->a);
+        p->layers[i].media_type = remote_layer_type(&p->layers[i], oci, p->a);
         arena_push(p->a, man.layers) = &p->layers[i];
     }
     json_encode(&oci_manifest_type, &man, &text);

@@ -88,30 +88,36 @@ static int no_image(const struct oci_manifest *man, const char *what, const char
                   what, type, str_or(man->artifact_type, type));
 }
 
-static int check_image(const struct oci_manifest *man, struct err *err)
+static int check_config(const struct oci_manifest *man, const char *artifact, struct err *err)
 {
     if (!man->config)
         return err_invalid(err, "invalid manifest: it has no config");
     int r = check_descriptor(man->config, err);
     if (r < 0)
         return r;
-    if (!is_image_config(man->config->media_type))
+    if (!is_image_config(man->config->media_type) && !str_eq(man->config->media_type, artifact))
         return no_image(man, "media type", man->config->media_type, err);
     if (man->config->size > REMOTE_CONFIG_MAX)
         return err_as(err, ERR_INVALID, E2BIG, "invalid manifest: the config has %lld bytes",
                       (long long)man->config->size);
-    if (man->layers.n > REMOTE_LAYERS_MAX)
-        return err_as(err, ERR_INVALID, E2BIG, "invalid manifest: more than %d layers",
-                      REMOTE_LAYERS_MAX);
-    for (size_t i = 0; i < man->layers.n; i++) {
+    return 0;
+}
+
+/* @artifact: media type of another config than an image's that is taken, too; or NULL */
+static int check_image(const struct oci_manifest *man, const char *artifact, size_t max,
+                       struct err *err)
+{
+    int r = check_config(man, artifact, err);
+
+    if (r >= 0 && man->layers.n > max)
+        r = err_as(err, ERR_INVALID, E2BIG, "invalid manifest: more than %zu layers", max);
+    for (size_t i = 0; r >= 0 && i < man->layers.n; i++) {
         const struct oci_descriptor *d = man->layers.v[i];
         r = check_descriptor(d, err);
-        if (r < 0)
-            return r;
-        if (!is_layer_type(d->media_type))
-            return no_image(man, "layer media type", d->media_type, err);
+        if (r >= 0 && !is_layer_type(d->media_type))
+            r = no_image(man, "layer media type", d->media_type, err);
     }
-    return 0;
+    return r;
 }
 
 static int check_index(const struct oci_manifest *man, struct err *err)
@@ -126,21 +132,42 @@ static int check_index(const struct oci_manifest *man, struct err *err)
     return r;
 }
 
+static int decode(const struct dist_manifest *doc, struct arena *a, struct remote_manifest *m,
+                  struct err *err)
+{
+    int r = json_decode(&oci_manifest_type, doc->text, doc->len, a, &m->man, 0, err);
+
+    if (r < 0)
+        return err_wrap(err, r, "invalid manifest");
+    if (m->man.schema_version != 2)
+        return err_as(err, ERR_INVALID, ENOTSUP,
+                      "manifests of schema version %lld are not supported, only those of 2",
+                      (long long)m->man.schema_version);
+    return settle_type(m, err);
+}
+
 int remote_manifest_check(const struct dist_manifest *doc, struct arena *a,
                           struct remote_manifest *ret, struct err *err)
 {
     struct remote_manifest m = {.doc = *doc};
-    int r = json_decode(&oci_manifest_type, doc->text, doc->len, a, &m.man, 0, err);
+    int r = decode(doc, a, &m, err);
 
-    if (r < 0)
-        return err_wrap(err, r, "invalid manifest");
-    if (m.man.schema_version != 2)
-        return err_as(err, ERR_INVALID, ENOTSUP,
-                      "manifests of schema version %lld are not supported, only those of 2",
-                      (long long)m.man.schema_version);
-    r = settle_type(&m, err);
     if (r >= 0)
-        r = m.index ? check_index(&m.man, err) : check_image(&m.man, err);
+        r = m.index ? check_index(&m.man, err) : check_image(&m.man, NULL, REMOTE_LAYERS_MAX, err);
+    if (r >= 0)
+        *ret = m;
+    return r;
+}
+
+int remote_cache_check(const struct dist_manifest *doc, const char *config_type, struct arena *a,
+                       struct remote_manifest *ret, struct err *err)
+{
+    struct remote_manifest m = {.doc = *doc};
+    int r = decode(doc, a, &m, err);
+
+    if (r >= 0)
+        r = m.index ? check_index(&m.man, err)
+                    : check_image(&m.man, config_type, REMOTE_CACHE_LAYERS_MAX, err);
     if (r >= 0)
         *ret = m;
     return r;
@@ -192,4 +219,14 @@ int remote_config_check(const struct oci_manifest *man, const char *text, size_t
                                img->rootfs.diff_ids.v[i]);
     *ret = img;
     return 0;
+}
+
+char *remote_layer_type(const struct oci_descriptor *d, bool oci, struct arena *a)
+{
+    const char *t = str_or(d->media_type, "gzip");
+    bool gzip = str_ends(t, "gzip"), zstd = str_ends(t, "zstd");
+
+    if (oci)
+        return arena_printf(a, "%s%s", MEDIA_OCI_LAYER, gzip ? "+gzip" : zstd ? "+zstd" : "");
+    return arena_printf(a, "application/vnd.docker.image.rootfs.diff.tar%s", gzip ? ".gzip" : "");
 }

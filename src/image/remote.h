@@ -32,6 +32,15 @@ struct remote_manifest {
 int remote_manifest_check(const struct dist_manifest *doc, struct arena *a,
                           struct remote_manifest *ret, struct err *err) MUST;
 
+/**
+ * remote_cache_check() - the same for a cache of builds: an artifact of layers, or an image
+ * @config_type: media type of the artifact's config
+ * Return: as above.
+ */
+int remote_cache_check(const struct dist_manifest *doc, const char *config_type, struct arena *a,
+                       struct remote_manifest *ret, struct err *err) MUST;
+#define REMOTE_CACHE_LAYERS_MAX 4096
+
 /** remote_is_manifest() - the media type of one image, Docker's or OCI's. */
 bool remote_is_manifest(const char *media_type);
 /** remote_choose() - the descriptor of the image in an index that serves @want best, or NULL. */
@@ -44,3 +53,6 @@ const struct oci_descriptor *remote_choose(const struct remote_manifest *index,
  */
 int remote_config_check(const struct oci_manifest *man, const char *text, size_t len,
                         struct arena *a, struct oci_image **ret, struct err *err) MUST;
+
+/** remote_layer_type() - the media type of a layer's blob as OCI or Docker call it, in @a. */
+char *remote_layer_type(const struct oci_descriptor *d, bool oci, struct arena *a);

@@ -101,3 +101,15 @@ static const struct field missing_fields[] = {
 };
 const struct json_type build_context_response_type =
     JSON_TYPE("BuildContextMissing", struct build_context_response, missing_fields);
+
+static const struct field cache_fields[] = {
+    FIELD(struct build_cache_spec, "Type", F_STR, type, .flags = F_REQUIRED),
+    FIELD(struct build_cache_spec, "Ref", F_STR, ref, .flags = F_OMIT),
+    FIELD(struct build_cache_spec, "Layout", F_STR, layout, .flags = F_OMIT),
+    FIELD(struct build_cache_spec, "Tag", F_STR, tag, .flags = F_OMIT),
+    FIELD(struct build_cache_spec, "Digest", F_STR, digest, .flags = F_OMIT),
+    FIELD(struct build_cache_spec, "Mode", F_STR, mode, .flags = F_OMIT),
+    FIELD(struct build_cache_spec, "IgnoreError", F_BOOL, ignore_error, .flags = F_OMIT),
+};
+const struct json_type build_cache_spec_type =
+    JSON_TYPE("BuildCache", struct build_cache_spec, cache_fields);

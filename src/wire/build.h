@@ -76,6 +76,7 @@ struct build_session_request {
  * POST /build/context: what a directory holds, so that only what changed since the last build of it
  * has to be sent.
  */
+#define BUILD_CONTEXT_SENT "session:" /* value of "contexts" for what came with the session */
 struct build_context_file {
     char *path; /* relative, "a/b"; the list is sorted by its bytes, directories are in it */
     char *kind; /* "f", "d", "l" */
@@ -93,6 +94,25 @@ struct build_context_response {
     VEC_OF(int64_t) missing; /* which of the files must be sent, by their place in the list */
 };
 
+/*
+ * Caches outside of the daemon's store: "cacheimports" and "cacheexports" of POST /build are lists
+ * of these. A directory of the client is reached over a connection of the session (wire/layout.h).
+ */
+struct build_cache_spec {
+    char *type;        /* "registry", "local" */
+    char *ref;         /* registry: a name with a tag or digest */
+    char *layout;      /* local: id of the connection */
+    char *tag;         /* local: which of the directory's, "latest" */
+    char *digest;      /* local, import: instead of the tag */
+    char *mode;        /* export: "min", "max" */
+    bool ignore_error; /* export: a build goes well without it */
+};
+struct build_cache_specs {
+    struct build_cache_spec **v;
+    size_t n;
+};
+
+extern const struct json_type build_cache_spec_type;
 extern const struct json_type build_context_request_type, build_context_response_type;
 extern const struct json_type build_session_request_type;
 extern const struct json_type build_status_type;

@@ -299,10 +299,9 @@ def test_warnings_stand_at_the_end(build):
 
 @pytest.mark.parametrize("args,what", [
     (["--annotation", "a=b"], "--annotation"), (["--attest", "type=sbom"], "--attest"),
-    (["--build-context", "x=."], "--build-context with a directory"),
     (["--cache-from", "type=gha"], "--cache-from type=gha"),
     (["--cache-from", "type=registry,ref=x,mode=max"], "--cache-from mode=max"),
-    (["--cache-to", "type=registry,ref=x"], "--cache-to"), (["--provenance", "mode=max"], "--provenance"),
+    (["--cache-to", "type=s3,bucket=x"], "--cache-to"), (["--provenance", "mode=max"], "--provenance"),
     (["--sbom=true"], "--sbom"), (["--builder", "mine"], "--builder"),
     (["--isolation", "hyperv"], "--isolation"), (["--call", "targets"], "--call"),
     (["--platform", "linux/amd64,linux/arm64"], "--platform"),

@@ -2,7 +2,7 @@
  * A kept tree and a list of what it should be. First it is made to fit as far as that needs no
  * content; when the content has come, nothing may differ any more.
  */
-#include "build/context_list.h"
+#include "build/kept_list.h"
 
 #include <errno.h>
 #include <fcntl.h>

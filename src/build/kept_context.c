@@ -1,4 +1,4 @@
-#include "build/context.h"
+#include "build/kept_context.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +16,7 @@
 #include "base/rand.h"
 #include "base/time.h"
 #include "build/builder-priv.h"
-#include "build/context_list.h"
+#include "build/kept_list.h"
 
 #define KEEP_NS (CONTEXT_KEEP_DAYS * INT64_C(86400) * NS_PER_S)
 #define CLAIM_MAX 80
@@ -27,6 +27,7 @@ struct kept_context {
     char name[65];
     int fd;
     char *path;
+    bool whole; /* there is no list */
     struct context_list list;
 };
 
@@ -57,6 +58,8 @@ void context_release(struct builder *b, const char *key)
 int context_complete(struct kept_context *c, struct err *err)
 {
     FAIL_POINT("build.context.sent", err);
+    if (c->whole)
+        return 0;
     int r = context_fit(&c->list, c->fd, true, err);
 
     for (size_t i = 0; r >= 0 && i < c->list.n; i++)
@@ -145,6 +148,21 @@ int context_open(struct builder *b, const struct build_context_request *rq, stru
     else
         rand_hex(c->name, 16);
     r = fill(c, err);
+    if (r < 0) {
+        context_close(c);
+        return err_wrap(err, r, "build context");
+    }
+    *ret = c;
+    return 0;
+}
+
+int context_whole(struct builder *b, struct kept_context **ret, struct err *err)
+{
+    struct kept_context *c = xnew(struct kept_context);
+
+    *c = (struct kept_context){.b = b, .fd = -1, .whole = true};
+    rand_hex(c->name, 16);
+    int r = open_tree(c, err);
     if (r < 0) {
         context_close(c);
         return err_wrap(err, r, "build context");

@@ -26,6 +26,8 @@ struct kept_context;
  */
 int context_open(struct builder *b, const struct build_context_request *rq, struct arena *a,
                  struct kept_context **ret, struct err *err) MUST;
+/** context_whole() - an empty tree for one that nobody listed, which goes with the build. */
+int context_whole(struct builder *b, struct kept_context **ret, struct err *err) MUST;
 /** context_missing() - files whose content must come, by their place in the list; in @a. */
 void context_missing(const struct kept_context *c, struct arena *a,
                      struct build_context_response *ret);

@@ -1,9 +1,9 @@
-#include "build/context_list.h"
+#include "build/kept_list.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "build/context.h"
+#include "build/kept_context.h"
 #include "build/tree.h"
 
 #define NAME_BYTES 255
