@@ -44,7 +44,7 @@ static int global_scope(struct build *b, struct target *t, struct err *err)
 static bool has_target(const struct build *b, const struct platform *p)
 {
     for (size_t i = 0; i < b->ntargets; i++)
-        if (memcmp(&b->targets[i].platform, p, sizeof(*p)) == 0)
+        if (platform_same(&b->targets[i].platform, p))
             return true;
     return false;
 }

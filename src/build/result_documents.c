@@ -103,8 +103,8 @@ static bool is_for(const struct build_annotation *n, const struct platform *p)
 {
     struct platform want;
 
-    return str_empty(n->platform) || (p && platform_parse(n->platform, &want, NULL) >= 0 &&
-                                      memcmp(&want, p, sizeof(want)) == 0);
+    return str_empty(n->platform) ||
+           (p && platform_parse(n->platform, &want, NULL) >= 0 && platform_same(&want, p));
 }
 
 struct strmap export_annotations(const struct build *b, const char *level, const struct platform *p,
