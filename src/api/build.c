@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/base64.h"
+#include "wire/build_export.h"
 #include "wire/system.h"
 
 #define CONFIG_MAX (1u << 20)
@@ -178,6 +179,34 @@ static int get_host(struct http_req *req, struct host_config *h, struct err *err
     return r;
 }
 
+/* "linux/amd64,linux/arm64", or repeated. */
+static void get_platforms(struct http_req *req, struct strv *ret)
+{
+    struct strv all = http_query_all(req, "platform");
+
+    for (size_t i = 0; i < all.n; i++) {
+        struct strv some = str_split(http_arena(req), all.v[i], ',');
+        for (size_t k = 0; k < some.n; k++)
+            if (*some.v[k])
+                strv_push(http_arena(req), ret, some.v[k]);
+    }
+}
+
+static int get_export(struct http_req *req, const struct build_export **ret, struct err *err)
+{
+    const char *text = http_query(req, "export");
+    struct build_export *e = arena_new(http_arena(req), struct build_export);
+
+    if (str_empty(text))
+        return 0;
+    int r =
+        json_decode(&build_export_type, text, strlen(text), http_arena(req), e, JSON_STRICT, err);
+    if (r < 0)
+        return err_wrap(err, r, "error reading export");
+    *ret = e;
+    return 0;
+}
+
 static int check_version(struct http_req *req, struct err *err)
 {
     const char *version = http_query(req, "version");
@@ -202,7 +231,6 @@ int build_params(struct http_req *req, struct build_opts *ret, struct err *err)
         .rq =
             {
                 .target = http_query(req, "target"),
-                .platform = http_query(req, "platform"),
                 .network = http_query(req, "networkmode"),
                 .no_cache = http_query_bool(req, "nocache", false),
                 .pull = http_query_bool(req, "pull", false),
@@ -214,6 +242,9 @@ int build_params(struct http_req *req, struct build_opts *ret, struct err *err)
     };
     int r = check_version(req, err);
 
+    get_platforms(req, &o.rq.platforms);
+    if (r >= 0)
+        r = get_export(req, &o.rq.export, err);
     if (r >= 0)
         r = api_query_map(req, "buildargs", &o.rq.args, err);
     if (r >= 0)

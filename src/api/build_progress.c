@@ -229,10 +229,18 @@ static int say_result(struct build_progress_out *o, const struct build_opts *opt
 int build_progress_result(struct build_progress_out *o, const struct build_opts *opts,
                           const struct build_result *res, struct err *err)
 {
-    struct build_result_message msg = {.image = res->image, .names = opts->tags};
+    auto_arena struct arena a = ARENA_INIT;
+    struct build_result_message msg = {
+        .image = res->image, .names = opts->tags, .descriptor = res->top};
 
     if (!res->image)
         return 0; /* it was only checked */
+    for (size_t i = 0; i < res->images.n; i++) {
+        const struct build_image *img = &res->images.v[i];
+        struct build_result_platform *p = arena_new(&a, struct build_result_platform);
+        *p = (struct build_result_platform){img->platform, img->image, img->manifest};
+        arena_push(&a, msg.platforms) = p;
+    }
     return o->status ? send_aux(o, BUILD_RESULT_ID, &build_result_message_type, &msg, err)
                      : say_result(o, opts, res, err);
 }

@@ -80,6 +80,21 @@ static void put_aux(struct buf *out, const struct transfer_event *e)
     json_w_end_obj(&w);
 }
 
+/* Docker's words for a push of less than the name means. */
+static void put_instead(struct buf *out, const struct transfer_event *e)
+{
+    struct json_w w = {.out = out};
+
+    json_w_obj(&w);
+    json_w_key(&w, "manifestPushedInsteadOfIndex");
+    json_w_bool(&w, true);
+    json_w_key(&w, "originalIndex");
+    json_w_type(&w, &oci_descriptor_type, e->whole);
+    json_w_key(&w, "selectedManifest");
+    json_w_type(&w, &oci_descriptor_type, e->instead);
+    json_w_end_obj(&w);
+}
+
 int api_tell_transfer(void *arg, const struct transfer_event *e, struct err *err)
 {
     auto_buf struct buf bar = BUF_INIT, aux = BUF_INIT;
@@ -89,8 +104,11 @@ int api_tell_transfer(void *arg, const struct transfer_event *e, struct err *err
 
     if (e->detail || e->aux_tag)
         m.progress_detail = &d;
-    if (e->aux_tag) {
-        put_aux(&aux, e);
+    if (e->aux_tag || e->instead) {
+        if (e->instead)
+            put_instead(&aux, e);
+        else
+            put_aux(&aux, e);
         m.aux = (struct json_raw){aux.data, aux.len};
     } else if (e->current_b > 0) {
         d = (struct progress_detail){.current = (int64_t)e->current_b,

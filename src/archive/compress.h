@@ -27,8 +27,10 @@ int source_auto(struct source *below, enum compression *ret_kind, struct source 
                 struct err *err) MUST;
 
 /**
- * sink_gzip() - compress into @below (ISA-L level 1, no name, no time: deterministic)
- * sink_gzip_finish() writes the trailer; without it the output is truncated.
+ * sink_compress() - compress into @below; gzip (ISA-L) without name and time: the same input in the
+ * same pieces gives the same output
+ * @c: COMP_GZIP or COMP_ZSTD; @level: 1 to 9, or 1 to 22; 0 is the usual one, gzip's fastest
+ * sink_compress_finish() writes the trailer; without it the output is truncated.
  */
-struct sink *sink_gzip(struct sink *below);
-int sink_gzip_finish(struct sink *s, struct err *err) MUST;
+struct sink *sink_compress(struct sink *below, enum compression c, int level);
+int sink_compress_finish(struct sink *s, struct err *err) MUST;

@@ -221,11 +221,11 @@ TEST(gzip_sink_makes_what_gunzip_reads)
     for (int round = 0; round < 2; round++) {
         struct buf *to = round ? &again : &packed;
         auto_sink struct sink *below = sink_cb(to_buf, to);
-        auto_sink struct sink *gz = sink_gzip(below);
+        auto_sink struct sink *gz = sink_compress(below, COMP_GZIP, 0);
         for (size_t at = 0; at < plain.len; at += 10000)
             CHECK_OK(sink_write(gz, plain.data + at,
                                 plain.len - at < 10000 ? plain.len - at : 10000, &e));
-        CHECK_OK(sink_gzip_finish(gz, &e));
+        CHECK_OK(sink_compress_finish(gz, &e));
     }
     CHECK(packed.len < plain.len / 2);
     CHECK_INT(packed.len, again.len);

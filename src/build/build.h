@@ -8,6 +8,7 @@
 #include "build/host.h"
 #include "wire/build.h"
 
+struct build_export;
 struct builder;
 struct ignore;
 struct image_store;
@@ -84,7 +85,9 @@ struct build_request {
     const struct ignore *ignored; /* what of it is not there for COPY; or NULL */
     struct build_named_list named;
     struct strmap args, labels;
-    const char *target, *platform, *network; /* NULL: the default */
+    const char *target, *network; /* NULL: the default */
+    struct strv platforms;        /* "os/arch[/variant]", one image for each; none: the host's */
+    const struct build_export *export; /* what is said of the result, beside it; or NULL */
     bool no_cache, pull, squash, check_only;
     struct strv no_cache_filter; /* names of stages */
     struct strv cache_from;      /* names of images whose steps count as known */
@@ -110,8 +113,21 @@ struct build_request {
     void *ctx;
 };
 
+/* What came of one platform. */
+struct build_image {
+    char *platform; /* "linux/arm64" */
+    char *image;    /* "sha256:<hex>" */
+    char *manifest; /* digest, or NULL: it has none yet */
+};
+
 struct build_result {
-    char *image;   /* "sha256:<hex>" */
+    char *image; /* "sha256:<hex>"; of several, the one that the names mean here */
+    struct {
+        struct build_image *v;
+        size_t n;
+    } images; /* as the platforms were asked for */
+    struct oci_descriptor
+        *top;      /* the index around them, or the only manifest; NULL: none was made */
     int exit_code; /* of the command that failed; also written after an error */
 };
 

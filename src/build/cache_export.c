@@ -66,11 +66,13 @@ static int add_stage(struct exporting *x, const struct stage *st, struct err *er
 static int collect(struct exporting *x, bool all, struct err *err)
 {
     struct build *b = x->b;
-    int r = add_stage(x, b->result, err);
+    int r = 0;
 
-    for (size_t i = 0; r >= 0 && all && i < b->nstages; i++)
-        if (b->stages[i].done)
-            r = add_stage(x, &b->stages[i], err);
+    for (size_t i = 0; r >= 0 && i < b->ntargets; i++)
+        r = add_stage(x, b->targets[i].result, err);
+    for (size_t i = 0; r >= 0 && all && i < b->nall; i++)
+        if (b->all[i].done)
+            r = add_stage(x, &b->all[i], err);
     if (r >= 0 && x->doc.layers.n > REMOTE_CACHE_LAYERS_MAX)
         return err_as(err, ERR_INVALID, E2BIG, "a cache of more than %d layers",
                       REMOTE_CACHE_LAYERS_MAX);

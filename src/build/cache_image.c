@@ -52,12 +52,12 @@ static int take_steps(struct build *b, const char *id, const char *name, struct 
     return r < 0 ? r : img->steps.n > 0;
 }
 
-static int take_one(struct build *b, const char *name, struct err *err)
+static int take_one(struct build *b, const char *name, const char *platform, struct err *err)
 {
     auto_arena struct arena a = ARENA_INIT;
     char *id = NULL;
-    int r = b->host->image(b->rq->host_ctx, name, b->rq->platform, false, b->rq->gone_fd,
-                           say_nothing, NULL, &a, &id, err);
+    int r = b->host->image(b->rq->host_ctx, name, platform, false, b->rq->gone_fd, say_nothing,
+                           NULL, &a, &id, err);
 
     return r < 0 ? r : take_steps(b, id, name, err);
 }
@@ -88,11 +88,12 @@ int cache_image_take(struct build *b, struct err *err)
 {
     int r = 0;
 
-    for (size_t i = 0; r >= 0 && i < b->rq->cache_from.n; i++) {
+    for (size_t i = 0; r >= 0 && i < b->rq->cache_from.n * b->ntargets; i++) {
+        const char *name = b->rq->cache_from.v[i / b->ntargets];
         struct err why = {0};
-        r = take_one(b, b->rq->cache_from.v[i], &why);
+        r = take_one(b, name, b->targets[i % b->ntargets].text, &why);
         if (r < 0 && r != -ECANCELED)
-            r = cache_tell_lost(b, b->rq->cache_from.v[i], &why, err);
+            r = cache_tell_lost(b, name, &why, err);
     }
     return r;
 }

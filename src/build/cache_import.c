@@ -46,7 +46,7 @@ static int get_manifest(struct cache_source *s, struct arena *a, struct err *err
         r = remote_cache_check(&doc, MEDIA_BUILD_CACHE, a, &s->man, err);
         if (r < 0 || !s->man.index)
             return r;
-        const struct oci_descriptor *d = remote_choose(&s->man, &p->b->target);
+        const struct oci_descriptor *d = remote_choose(&s->man, &p->b->targets[0].platform);
         if (!d || depth == INDEX_DEPTH)
             return err_not_found(err, "it has nothing for this platform");
         r = p->ops->chosen(p, d, a, &doc, err);

@@ -131,12 +131,12 @@ static int fill_layer(void *ctx, struct sink *to, struct err *err)
 {
     const struct sending *x = ctx;
     auto_source struct source *tar = NULL;
-    auto_sink struct sink *gz = sink_gzip(to);
+    auto_sink struct sink *gz = sink_compress(to, COMP_GZIP, 0);
     int r = layer_tar(x->b->store, x->diff_id, &tar, err);
 
     if (r >= 0)
         r = copy(x->b, tar, gz, err);
-    return r < 0 ? r : sink_gzip_finish(gz, err);
+    return r < 0 ? r : sink_compress_finish(gz, err);
 }
 
 /* Return: 1: a blob of the layer is there, of an earlier export; 0. */

@@ -9,7 +9,9 @@
 #include <strings.h>
 
 #include "base/time.h"
-#include "build/solve-priv.h"
+#include "build/plan-priv.h"
+
+#define PLATFORMS_MAX 64
 
 /* ---- variables before the first FROM ---- */
 
@@ -24,17 +26,55 @@ static void set_platform(struct scope *s, const char *prefix, const struct platf
     scope_set(s, arena_printf(a, "%sVARIANT", prefix), p->variant);
 }
 
-static int global_scope(struct build *b, struct err *err)
+static int global_scope(struct build *b, struct target *t, struct err *err)
 {
     int r = 0;
 
-    b->global = (struct scope){.a = &b->a, .given = &b->rq->args, .total = &b->expanded};
-    set_platform(&b->global, "TARGET", &b->target, &b->a);
-    set_platform(&b->global, "BUILD", &b->native, &b->a);
-    scope_set(&b->global, "TARGETSTAGE", str_or(b->rq->target, "default"));
+    t->global = (struct scope){.a = &b->a, .given = &b->rq->args, .total = &b->expanded};
+    set_platform(&t->global, "TARGET", &t->platform, &b->a);
+    set_platform(&t->global, "BUILD", &b->native, &b->a);
+    scope_set(&t->global, "TARGETSTAGE", str_or(b->rq->target, "default"));
     for (size_t i = 0; r >= 0 && i < b->program.args.n; i++)
-        r = scope_declare(&b->global, b->program.args.v[i], b->file.escape, err);
+        r = scope_declare(&t->global, b->program.args.v[i], b->file.escape, err);
     return r;
+}
+
+/* ---- platforms ---- */
+
+static bool has_target(const struct build *b, const struct platform *p)
+{
+    for (size_t i = 0; i < b->ntargets; i++)
+        if (platform_same(&b->targets[i].platform, p))
+            return true;
+    return false;
+}
+
+static int add_target(struct build *b, const char *text, struct err *err)
+{
+    struct target *t = &b->targets[b->ntargets];
+    struct platform p = {0};
+    int r = platform_parse(text, &p, err);
+
+    if (r < 0 || has_target(b, &p))
+        return r;
+    t->text = text;
+    t->platform = p;
+    b->ntargets++;
+    return global_scope(b, t, err);
+}
+
+/* The same one twice counts once. */
+static int make_targets(struct build *b, struct err *err)
+{
+    const struct strv *v = &b->rq->platforms;
+    int r = 0;
+
+    if (v->n > PLATFORMS_MAX)
+        return err_invalid(err, "more than %d platforms", PLATFORMS_MAX);
+    b->targets = arena_alloc(&b->a, (v->n + 1) * sizeof(*b->targets));
+    for (size_t i = 0; r >= 0 && i < v->n; i++)
+        r = add_target(b, v->v[i], err);
+    return r < 0 || v->n ? r : add_target(b, NULL, err);
 }
 
 static int read_epoch(struct build *b, struct err *err)
@@ -54,15 +94,18 @@ static int read_epoch(struct build *b, struct err *err)
 /* ---- stages ---- */
 
 /* An earlier stage by name, or, where that is allowed, by number. */
-static struct stage *find_stage(struct build *b, size_t before, const char *name, bool number)
+static struct stage *find_stage(const struct target *t, size_t before, const char *name,
+                                bool number)
 {
     uint64_t n = 0;
 
-    for (size_t i = before; i-- > 0;)
-        if (strcasecmp(b->stages[i].def->name, name) == 0 && b->stages[i].def->from->from.name)
-            return &b->stages[i];
+    for (size_t i = before; i-- > 0;) {
+        const struct df_stage *def = t->stages[i]->def;
+        if (strcasecmp(def->name, name) == 0 && def->from->from.name)
+            return t->stages[i];
+    }
     if (number && str_to_u64(name, &n) >= 0 && n < before)
-        return &b->stages[n];
+        return t->stages[n];
     return NULL;
 }
 
@@ -96,7 +139,7 @@ int plan_origin(struct build *b, const struct stage *st, const char *name, struc
 
     if (find_named(b, name, ret))
         return 0;
-    *ret = (struct origin){.stage = find_stage(b, st->index, name, true)};
+    *ret = (struct origin){.stage = find_stage(st->target, st->index, name, true)};
     if (ret->stage)
         return 0;
     if (str_to_u64(name, &n) >= 0)
@@ -105,9 +148,10 @@ int plan_origin(struct build *b, const struct stage *st, const char *name, struc
     return 0;
 }
 
-static int expand_global(struct build *b, const char *text, char **ret, struct err *err)
+static int expand_global(struct build *b, struct target *t, const char *text, char **ret,
+                         struct err *err)
 {
-    struct expander x = scope_expander(&b->global, b->file.escape);
+    struct expander x = scope_expander(&t->global, b->file.escape);
 
     return expand_word(&x, text, &b->a, ret, err);
 }
@@ -116,46 +160,64 @@ static int plan_stage(struct build *b, struct stage *st, struct err *err)
 {
     const struct ins *from = st->def->from;
     char *name = NULL;
-    int r = expand_global(b, from->from.image, &name, err);
+    int r = expand_global(b, st->target, from->from.image, &name, err);
 
     if (r >= 0 && from->from.platform)
-        r = expand_global(b, from->from.platform, &st->platform, err);
+        r = expand_global(b, st->target, from->from.platform, &st->platform, err);
     if (r < 0)
         return r;
     if (str_empty(name))
         return err_invalid(err, "base name (%s) should not be blank", from->from.image);
     if (find_named(b, name, &st->base))
         return 0;
-    st->base.stage = find_stage(b, st->index, name, false);
+    st->base.stage = find_stage(st->target, st->index, name, false);
     st->base.scratch = !st->base.stage && strcmp(name, "scratch") == 0;
     if (!st->base.stage && !st->base.scratch)
         st->base.image = name;
     return 0;
 }
 
-static int make_stages(struct build *b, struct err *err)
+static int make_stage(struct build *b, struct target *t, size_t i, struct err *err)
 {
-    b->nstages = b->program.stages.n;
-    b->stages = arena_alloc(&b->a, b->nstages * sizeof(*b->stages));
-    for (size_t i = 0; i < b->nstages; i++) {
-        struct stage *st = &b->stages[i];
-        *st = (struct stage){.b = b, .def = b->program.stages.v[i], .index = (unsigned)i};
-        int r = plan_stage(b, st, err);
-        if (r < 0)
-            return err_wrap(err, r, "failed to parse stage name on line %u",
-                            st->def->from->at->line);
-    }
+    struct stage *st = &b->all[b->nall];
+
+    *st = (struct stage){.b = b, .target = t, .def = b->program.stages.v[i], .index = (unsigned)i};
+    int r = plan_stage(b, st, err);
+    if (r < 0)
+        return err_wrap(err, r, "failed to parse stage name on line %u", st->def->from->at->line);
+    t->stages[i] = plan_shared(b, st);
+    if (t->stages[i])
+        return 0;
+    t->stages[i] = st;
+    b->nall++;
     return 0;
 }
 
-static int find_target(struct build *b, struct err *err)
+static int find_result(struct build *b, struct target *t, struct err *err)
 {
-    b->result = &b->stages[b->nstages - 1];
+    t->result = t->stages[b->nstages - 1];
     if (str_empty(b->rq->target))
         return 0;
-    b->result = find_stage(b, b->nstages, b->rq->target, true);
-    return b->result ? 0
+    t->result = find_stage(t, b->nstages, b->rq->target, true);
+    return t->result ? 0
                      : err_invalid(err, "target stage \"%s\" could not be found", b->rq->target);
+}
+
+static int make_stages(struct build *b, struct err *err)
+{
+    int r = 0;
+
+    b->nstages = b->program.stages.n;
+    b->all = arena_alloc(&b->a, b->ntargets * b->nstages * sizeof(*b->all));
+    for (size_t k = 0; r >= 0 && k < b->ntargets; k++) {
+        struct target *t = &b->targets[k];
+        t->stages = arena_alloc(&b->a, b->nstages * sizeof(struct stage *));
+        for (size_t i = 0; r >= 0 && i < b->nstages; i++)
+            r = make_stage(b, t, i, err);
+        if (r >= 0)
+            r = find_result(b, t, err);
+    }
+    return r;
 }
 
 /* ---- what is needed ---- */
@@ -216,14 +278,11 @@ bool plan_is_step(const struct ins *ins)
 }
 
 /* "build 2/5"; a file of one stage needs no name. */
-static const char *step_place(struct build *b, const struct stage *st, size_t i, size_t n)
+static const char *step_place(struct build *b, struct stage *st, size_t i, size_t n)
 {
-    const char *name = st->def->from->from.name;
+    const char *place = plan_place(st);
 
-    if (!name && b->nstages == 1)
-        return arena_printf(&b->a, "%zu/%zu", i, n);
-    return arena_printf(&b->a, "%s %zu/%zu",
-                        name ? name : arena_printf(&b->a, "stage-%u", st->index), i, n);
+    return arena_printf(&b->a, "%s%s%zu/%zu", place, *place ? " " : "", i, n);
 }
 
 static void plan_steps(struct build *b, struct stage *st)
@@ -245,9 +304,9 @@ static void plan_steps(struct build *b, struct stage *st)
 /* What was not needed before, and is not planned yet. */
 static void plan_needed(struct build *b)
 {
-    for (size_t i = 0; i < b->nstages; i++)
-        if (b->stages[i].needed && !b->stages[i].from_step)
-            plan_steps(b, &b->stages[i]);
+    for (size_t i = 0; i < b->nall; i++)
+        if (b->all[i].needed && !b->all[i].from_step)
+            plan_steps(b, &b->all[i]);
 }
 
 int plan_trigger(struct build *b, const struct stage *st, const struct ins *ins, struct err *err)
@@ -264,17 +323,13 @@ int plan_build(struct build *b, struct err *err)
     int r = platform_parse(NULL, &b->native, err);
 
     if (r >= 0)
-        r = platform_parse(b->rq->platform, &b->target, err);
-    if (r >= 0)
         r = read_epoch(b, err);
     if (r >= 0)
-        r = global_scope(b, err);
+        r = make_targets(b, err);
     if (r >= 0)
         r = make_stages(b, err);
-    if (r >= 0)
-        r = find_target(b, err);
-    if (r >= 0)
-        r = need(b, b->result, err);
+    for (size_t i = 0; r >= 0 && i < b->ntargets; i++)
+        r = need(b, b->targets[i].result, err);
     if (r >= 0)
         plan_needed(b);
     return r;

@@ -64,7 +64,7 @@ static int plan_one(struct run_mounts *m, const struct ins_mount *in, struct run
     if (in->from)
         r = plan_origin(st->b, st, in->from, &x->from, err);
     if (r >= 0 && is_layers(x))
-        r = origin_layers(st, &x->from, NULL, m->p->step, &x->layers, NULL, err);
+        r = origin_layers(st, &x->from, st->target->text, m->p->step, &x->layers, NULL, err);
     if (r < 0)
         return r;
     make_absolute(st, &x->target);

@@ -15,6 +15,7 @@ struct build;
 struct cache_imports;
 struct key;
 struct stage;
+struct target;
 struct unpacked_layer;
 
 /* What a stage starts from, or a COPY takes from. */
@@ -33,6 +34,7 @@ struct planned {
 
 struct stage {
     struct build *b;
+    struct target *target; /* whose it is; others may share it */
     const struct df_stage *def;
     unsigned index;
     bool needed, done;
@@ -58,6 +60,15 @@ struct stage {
     int64_t time_ns; /* when what is there was made: of its last step */
 };
 
+/* A platform that the request wants an image for. */
+struct target {
+    const char *text; /* as it was asked for; NULL: nothing was */
+    struct platform platform;
+    struct scope global;   /* variables before the first FROM */
+    struct stage **stages; /* build.nstages; some may be those of an earlier target */
+    struct stage *result;
+};
+
 struct build {
     struct builder *builder;
     struct image_store *store;
@@ -67,15 +78,16 @@ struct build {
     struct arena a; /* of the planning; later under lock */
     struct dockerfile file;
     struct df_program program;
-    struct scope global;
     size_t expanded; /* bytes that variables expanded to */
     struct check_config checks;
     struct cache_imports *imports; /* what the request's caches know; NULL: nothing */
-    struct platform target, native;
+    struct platform native;
     int64_t epoch_ns; /* SOURCE_DATE_EPOCH, or INT64_MAX */
-    struct stage *stages;
-    size_t nstages;
-    struct stage *result;
+    struct target *targets;
+    size_t ntargets;
+    size_t nstages;    /* of the file */
+    struct stage *all; /* of all targets, each once */
+    size_t nall;
     struct {
         struct build_step **v;
         size_t n;
@@ -104,6 +116,8 @@ int plan_trigger(struct build *b, const struct stage *st, const struct ins *ins,
 /** plan_is_step() - does it make files, or only touch the config? */
 bool plan_is_step(const struct ins *ins);
 struct build_step *plan_step(struct build *b, const char *stage, const char *text);
+/** plan_place() - "linux/arm64 build", which stands in front of "2/5"; "" for nothing to say. */
+const char *plan_place(struct stage *st);
 
 /* solve.c */
 int build_tell_event(struct build *b, struct build_event *e, struct err *err) MUST;

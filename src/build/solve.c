@@ -17,7 +17,7 @@
 #include "build/cache_import.h"
 #include "build/check.h"
 #include "build/builder-priv.h"
-#include "build/solve-priv.h"
+#include "build/result-priv.h"
 
 /* ---- telling, failing, waiting ---- */
 
@@ -189,9 +189,9 @@ static struct stage *claim_stage(struct build *b)
     struct stage *found = NULL;
 
     (void)pthread_mutex_lock(&b->lock);
-    for (size_t i = 0; !found && i < b->nstages; i++)
-        if (b->stages[i].needed && !b->stages[i].claimed)
-            found = &b->stages[i];
+    for (size_t i = 0; !found && i < b->nall; i++)
+        if (b->all[i].needed && !b->all[i].claimed)
+            found = &b->all[i];
     if (found) {
         found->claimed = true;
         b->running++;
@@ -251,9 +251,9 @@ static int run_stages(struct build *b, struct err *err)
     start_stages(b);
     one_less(b);
     wait_stages(b);
-    for (size_t i = 0; i < b->nstages; i++)
-        if (b->stages[i].begun)
-            (void)pthread_join(b->stages[i].thread, NULL);
+    for (size_t i = 0; i < b->nall; i++)
+        if (b->all[i].begun)
+            (void)pthread_join(b->all[i].thread, NULL);
     if (b->failed < 0 && err)
         *err = b->err;
     return b->failed;
@@ -319,6 +319,8 @@ static int solve(struct build *b, struct arena *a, struct build_result *ret, str
         r = check(b, err);
     if (r >= 0)
         r = plan_build(b, err);
+    if (r >= 0)
+        r = export_check(b, err);
     if (r < 0 || rq->check_only)
         return r;
     r = cache_image_take(b, err);
@@ -338,8 +340,8 @@ static int solve(struct build *b, struct arena *a, struct build_result *ret, str
 static void build_done(struct build *b)
 {
     cache_import_close(b);
-    for (size_t i = 0; i < b->nstages; i++)
-        arena_done(&b->stages[i].a);
+    for (size_t i = 0; i < b->nall; i++)
+        arena_done(&b->all[i].a);
     close_fd(&b->cancel_rd);
     close_fd(&b->cancel_wr);
     close_fd(&b->ended_rd);

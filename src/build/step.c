@@ -318,7 +318,7 @@ int origin_open(struct stage *st, const struct origin *o, const struct build_ste
         if (fd < 0)
             return err_sys(err, "open the build context");
     } else {
-        int r = origin_layers(st, o, NULL, step, &layers, NULL, err);
+        int r = origin_layers(st, o, st->target->text, step, &layers, NULL, err);
         fd = r < 0 ? r : stage_tree(b, &layers, NULL, err);
         if (fd < 0)
             return fd;

@@ -324,9 +324,9 @@ static int copy_by_name(struct copying *c, bool *ret_empty, struct err *err)
 static int copy_all(struct copying *c, struct err *err)
 {
     bool empty = true;
-    int r = is_layers(c)
-                ? origin_layers(c->st, &c->from, NULL, c->p->step, &c->from_layers, NULL, err)
-                : 0;
+    int r = is_layers(c) ? origin_layers(c->st, &c->from, c->st->target->text, c->p->step,
+                                         &c->from_layers, NULL, err)
+                         : 0;
 
     if (r >= 0)
         r = is_named(c) ? copy_by_name(c, &empty, err) : copy_by_content(c, &empty, err);

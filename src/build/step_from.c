@@ -15,7 +15,7 @@
 static void from_nothing(struct stage *st)
 {
     struct oci_image *img = arena_new(&st->a, struct oci_image);
-    const struct platform *p = &st->b->target;
+    const struct platform *p = &st->target->platform;
 
     img->architecture = arena_strdup(&st->a, p->arch);
     img->os = arena_strdup(&st->a, p->os);
@@ -63,7 +63,8 @@ static int add_trigger(struct stage *st, const char *text, struct planned *ret, 
     if (r < 0)
         return r;
     (void)pthread_mutex_lock(&b->lock);
-    ret->step = plan_step(b, arena_printf(&b->a, "%s onbuild", st->def->name), text);
+    const char *place = b->ntargets > 1 ? plan_place(st) : st->def->name;
+    ret->step = plan_step(b, arena_printf(&b->a, "%s onbuild", place), text);
     (void)pthread_mutex_unlock(&b->lock);
     struct build_event e = {.kind = BUILD_PLANNED, .step = ret->step};
     return build_tell_event(b, &e, err);
@@ -167,7 +168,7 @@ static int begin_stage(struct stage *st, const char *id, struct err *err)
 
 int step_from(struct stage *st, struct err *err)
 {
-    const char *platform = st->platform ? st->platform : st->b->rq->platform;
+    const char *platform = st->platform ? st->platform : st->target->text;
     char *id = NULL;
     int r = step_begin(st, st->from_step, err);
 
@@ -182,7 +183,7 @@ int step_from(struct stage *st, struct err *err)
     forget_container(st);
     st->scope = (struct scope){.a = &st->a,
                                .given = &st->b->rq->args,
-                               .outer = &st->b->global,
+                               .outer = &st->target->global,
                                .env = &st->config->env,
                                .total = &st->b->expanded};
     r = add_triggers(st, err);

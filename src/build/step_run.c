@@ -70,6 +70,21 @@ static int failed(const struct running *x, int code, struct err *err)
                   strv_join(&a, &x->argv, " "), code);
 }
 
+/* Programs of another platform run only where the kernel has an interpreter for them. */
+static int could_not_run(const struct stage *st, int r, struct err *err)
+{
+    char text[PLATFORM_TEXT];
+    struct platform p;
+
+    platform_set(&p, st->image->os, st->image->architecture, st->image->variant);
+    if (r != -ENOEXEC || platform_serves(&st->b->native, &p))
+        return r;
+    return err_wrap(err, r,
+                    "this machine has no interpreter for programs of %s (binfmt_misc, such as "
+                    "the package qemu-user-static installs)",
+                    platform_text(&p, text));
+}
+
 static int run(void *ctx, struct layer_stage *into, struct adopt_options *o, struct arena *a,
                struct err *err)
 {
@@ -93,7 +108,7 @@ static int run(void *ctx, struct layer_stage *into, struct adopt_options *o, str
     if (code >= 0)
         code = b->host->run(b->rq->host_ctx, &br, into, tell_output, x, a, &o->mounted, err);
     run_mounts_done(&x->mounts);
-    return code > 0 ? failed(x, code, err) : code;
+    return code > 0 ? failed(x, code, err) : could_not_run(st, code, err);
 }
 
 static int run_key(struct running *x, struct key *k, struct err *err)

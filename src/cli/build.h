@@ -9,6 +9,7 @@
 #include "base/str.h"
 #include "http/client.h"
 #include "wire/build.h"
+#include "wire/build_export.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -46,6 +47,8 @@ struct build_flags {
     bool rm, force_rm, disable_content_trust, debug;
     char *builder, *isolation, *provenance, *sbom;
     struct strv annotation, attest;
+
+    struct build_export export; /* what build_export_flags() and outputs make of them */
 };
 
 /** build_flags_check() - refuse what cannot be done, and what makes no sense together. */
@@ -154,9 +157,18 @@ struct build_display;
 
 /* What came of it; texts in the arena of the command. */
 struct build_outcome {
-    char *image; /* "sha256:<hex>"; NULL for a check */
+    char *image;                       /* "sha256:<hex>"; NULL for a check */
+    struct oci_descriptor *descriptor; /* the index, or the only manifest; NULL: none was made */
+    struct {
+        struct build_result_platform *v;
+        size_t n;
+    } platforms; /* an older daemon tells none */
     size_t warnings;
 };
+
+/** build_outcome_id() - what names the whole of it: the index of several platforms, or the image.
+ */
+const char *build_outcome_id(const struct build_outcome *o);
 
 /**
  * build_follow() - show a build to its end

@@ -1,21 +1,17 @@
 #include "cli/build_output.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "archive/unpack.h"
-#include "base/auto.h"
-#include "base/io.h"
 #include "cli/build.h"
+#include "cli/build_export.h"
 #include "cli/call.h"
 #include "cli/cli.h"
 #include "cli/download.h"
 #include "cli/pull.h"
 #include "cli/specs.h"
-#include "wire/container.h"
 #include "wire/image.h"
 
 /* ---- "type=local,dest=out" ---- */
@@ -40,16 +36,18 @@ static int kind_of(const char *type, enum output_kind *ret, struct err *err)
 }
 
 struct spec {
-    char *type, *dest, *name, *push;
+    char *type, *dest, *name, *push, *tar, *split;
 };
 
-static int take_field(struct spec *s, char *field, struct err *err)
+static int take_field(struct spec *s, struct build_export *e, char *field, struct arena *a,
+                      struct err *err)
 {
     char *eq = strchr(field, '=');
     const struct {
         const char *key;
         char **to;
-    } all[] = {{"type", &s->type}, {"dest", &s->dest}, {"name", &s->name}, {"push", &s->push}};
+    } all[] = {{"type", &s->type}, {"dest", &s->dest}, {"name", &s->name},
+               {"push", &s->push}, {"tar", &s->tar},   {"platform-split", &s->split}};
 
     if (!eq)
         return err_invalid(err, "invalid value %s of an output", field);
@@ -60,11 +58,15 @@ static int take_field(struct spec *s, char *field, struct err *err)
         *all[i].to = eq + 1;
         return 0;
     }
-    return err_as(err, ERR_NOT_IMPLEMENTED, ENOSYS, "\"%s\" of an output is not built yet", field);
+    int r = build_export_field(e, field, eq + 1, a, err);
+    return r != 0 ? (r < 0 ? r : 0)
+                  : err_as(err, ERR_NOT_IMPLEMENTED, ENOSYS, "\"%s\" of an output is not built yet",
+                           field);
 }
 
 /* "-o DIR" and "-o -" leave the type out. */
-static int read_spec(char *text, struct arena *a, struct spec *s, struct err *err)
+static int read_spec(char *text, struct arena *a, struct spec *s, struct build_export *e,
+                     struct err *err)
 {
     static char local[] = "local", tar[] = "tar";
     struct strv fields = {0};
@@ -76,7 +78,7 @@ static int read_spec(char *text, struct arena *a, struct spec *s, struct err *er
     }
     int r = csv_split(text, a, &fields, err);
     for (size_t i = 0; r >= 0 && i < fields.n; i++)
-        r = take_field(s, fields.v[i], err);
+        r = take_field(s, e, fields.v[i], a, err);
     return r;
 }
 
@@ -92,18 +94,47 @@ static int check_dest(const struct build_output *o, const struct spec *s, struct
     return 0;
 }
 
+static int read_bool(const char *key, const char *val, bool *to, struct err *err)
+{
+    return val && str_to_bool(val, to) < 0
+               ? err_invalid(err, "non-bool value %s specified for %s", val, key)
+               : 0;
+}
+
+/* What the type allows. */
+static int read_details(struct build_output *o, const struct spec *s, struct err *err)
+{
+    bool tar = true, split = true;
+    int r = read_bool("tar", s->tar, &tar, err);
+
+    if (r >= 0)
+        r = read_bool("platform-split", s->split, &split, err);
+    if (r < 0)
+        return r;
+    if (s->tar && o->kind != OUT_ARCHIVE)
+        return err_invalid(err, "output of type %s is no archive that could do without tar",
+                           s->type);
+    if (s->split && o->kind != OUT_LOCAL && o->kind != OUT_TAR)
+        return err_invalid(err, "output of type %s has no files to split", s->type);
+    if (!tar && (str_empty(s->dest) || str_eq(s->dest, "-")))
+        return err_invalid(err, "dest is required for an archive without tar");
+    o->untarred = !tar;
+    o->split = !s->split ? SPLIT_SEVERAL : split ? SPLIT_ALWAYS : SPLIT_NEVER;
+    return 0;
+}
+
 static int add(struct cli *cli, struct build_flags *f, char *text, struct build_outputs *ret,
                struct err *err)
 {
     struct build_output o = {0};
     struct spec s = {0};
     bool push = false;
-    int r = read_spec(text, &cli->arena, &s, err);
+    int r = read_spec(text, &cli->arena, &s, &f->export, err);
 
     if (r >= 0)
         r = kind_of(str_or(s.type, ""), &o.kind, err);
-    if (r >= 0 && s.push && str_to_bool(s.push, &push) < 0)
-        r = err_invalid(err, "non-bool value %s specified for push", s.push);
+    if (r >= 0)
+        r = read_bool("push", s.push, &push, err);
     if (r < 0)
         return r;
     o.dest = s.dest;
@@ -113,6 +144,8 @@ static int add(struct cli *cli, struct build_flags *f, char *text, struct build_
         o.kind = OUT_ARCHIVE;
     else if (s.dest && (o.kind == OUT_IMAGE || o.kind == OUT_REGISTRY))
         return err_invalid(err, "output of type %s takes no dest", s.type);
+    if ((r = read_details(&o, &s, err)) < 0)
+        return r;
     for (char *name = s.name; !str_empty(name);) {
         size_t n = strcspn(name, ",");
         strv_push(&cli->arena, &f->tag, arena_strndup(&cli->arena, name, n));
@@ -183,84 +216,44 @@ static const char *path_of(const struct build_output *o)
     return str_eq(o->dest, "-") ? NULL : o->dest;
 }
 
-static int save(struct cli *cli, const struct build_flags *f, const struct build_output *o,
-                const char *image, struct err *err)
+static char *save_target(struct cli *cli, const struct build_flags *f,
+                         const struct build_outcome *out)
 {
     char *t = cli_target(cli, "/images/get", NULL, NULL);
 
     for (size_t i = 0; i < f->tag.n; i++)
         t = cli_query(cli, t, "names", f->tag.v[i]);
     if (f->tag.n == 0)
-        t = cli_query(cli, t, "names", image);
-    return download_to(cli, t, path_of(o), "save image", err);
+        t = cli_query(cli, t, "names", build_outcome_id(out));
+    return t;
 }
 
-static ssize_t read_reply(void *ctx, void *p, size_t n, struct err *err)
+static int save(struct cli *cli, const struct build_flags *f, const struct build_output *o,
+                const struct build_outcome *out, struct err *err)
 {
-    return http_reply_read(ctx, p, n, err);
-}
+    char *t = save_target(cli, f, out);
 
-/* Into what is there already; files belong to who builds. */
-static int unpack_into(struct cli *cli, const char *target, const char *dest, struct err *err)
-{
-    const struct unpack_options how = {.flags = UNPACK_NO_OWNER | UNPACK_KEEP_DIRS};
-    struct http_call call = {.method = "GET", .target = target};
-    struct http_reply *reply = NULL;
-    int r = mkdir_p_at(AT_FDCWD, dest, 0755, err);
-
-    if (r < 0)
-        return r;
-    auto_close int dir = open(dest, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (dir < 0)
-        return err_sys(err, "open %s", dest);
-    r = client_open(cli->client, &call, &reply, err);
-    if (r < 0)
-        return r;
-    auto_source struct source *body = source_cb(read_reply, reply);
-    r = unpack_tar(body, dir, &how, NULL, err);
-    http_reply_free(reply);
-    return r < 0 ? err_wrap(err, r, "write %s", dest) : 0;
-}
-
-/* The files of the image are those of a container that never starts. */
-static int write_files(struct cli *cli, const struct build_output *o, const char *image,
-                       struct err *err)
-{
-    struct container_create_request rq = {.config = {.image = arena_strdup(&cli->arena, image)}};
-    struct container_create_response made = {0};
-
-    strv_push(&cli->arena, &rq.config.cmd, "none");
-    int r =
-        call_post(cli, cli_target(cli, "/containers/create", NULL, NULL),
-                  &container_create_request_type, &rq, &container_create_response_type, &made, err);
-    if (r < 0)
-        return r;
-    char *target = cli_target(cli, "/containers/%s/export", made.id, NULL);
-    r = o->kind == OUT_LOCAL ? unpack_into(cli, target, o->dest, err)
-                             : download_to(cli, target, path_of(o), "export files", err);
-    struct err e = {0};
-    char *gone = cli_target(cli, "/containers/%s", made.id, NULL);
-    int d = call_do(cli, "DELETE", cli_query(cli, gone, "v", "1"), &e);
-    if (r >= 0 && d < 0) {
-        *err = e;
-        r = d;
-    }
-    return r;
+    return o->untarred ? build_files_unpack(cli, t, o->dest, err)
+                       : download_to(cli, t, path_of(o), "save image", err);
 }
 
 /* It was only a means, unless something else knows it: a name, a container, an image above it. */
-static void remove_unnamed(struct cli *cli, const char *image)
+static void remove_unnamed(struct cli *cli, const struct build_outcome *out)
 {
     struct image_inspect i = {0};
-    char *t = cli_target(cli, "/images/%s/json", image, NULL);
+    char *t = cli_target(cli, "/images/%s/json", out->image, NULL);
 
+    if (out->descriptor && str_ends(out->descriptor->media_type, "index.v1+json")) {
+        const char *name = arena_printf(&cli->arena, "cleat-dangling@%s", out->descriptor->digest);
+        (void)!call_do(cli, "DELETE", cli_target(cli, "/images/%r", name, NULL), NULL);
+    }
     if (call_get(cli, t, &image_inspect_type, &i, NULL) < 0 || i.repo_tags.n || i.repo_digests.n)
         return;
-    (void)!call_do(cli, "DELETE", cli_target(cli, "/images/%s", image, NULL), NULL);
+    (void)!call_do(cli, "DELETE", cli_target(cli, "/images/%s", out->image, NULL), NULL);
 }
 
 static int write_one(struct cli *cli, const struct build_flags *f, const struct build_output *o,
-                     const char *image, bool quiet, struct err *err)
+                     const struct build_outcome *out, bool quiet, struct err *err)
 {
     switch (o->kind) {
     case OUT_IMAGE:
@@ -268,9 +261,9 @@ static int write_one(struct cli *cli, const struct build_flags *f, const struct 
     case OUT_REGISTRY:
         return push(cli, f, quiet, err);
     case OUT_ARCHIVE:
-        return save(cli, f, o, image, err);
+        return save(cli, f, o, out, err);
     default:
-        return write_files(cli, o, image, err);
+        return build_files_write(cli, o, out, err);
     }
 }
 
@@ -280,8 +273,8 @@ int build_outputs_write(struct cli *cli, const struct build_flags *f, const stru
     int r = 0;
 
     for (size_t i = 0; r >= 0 && i < o->n; i++)
-        r = write_one(cli, f, &o->v[i], out->image, quiet, err);
+        r = write_one(cli, f, &o->v[i], out, quiet, err);
     if (f->tag.n == 0 && !has(o, OUT_IMAGE))
-        remove_unnamed(cli, out->image);
+        remove_unnamed(cli, out);
     return r < 0 ? err_wrap(err, r, "ERROR: failed to export the result") : 0;
 }

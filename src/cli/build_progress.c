@@ -101,8 +101,22 @@ static int take_result(struct follow *f, const struct json_raw *aux, struct aren
 
     if (r < 0)
         return err_wrap(err, r, "answer of the daemon");
-    f->out.image = arena_strdup(&f->cli->arena, str_or(m.image, ""));
+    struct arena *keep = &f->cli->arena;
+    f->out.image = arena_strdup(keep, str_or(m.image, ""));
+    if (m.descriptor)
+        f->out.descriptor = json_clone(&oci_descriptor_type, m.descriptor, keep);
+    for (size_t i = 0; i < m.platforms.n; i++) {
+        const struct build_result_platform *p = m.platforms.v[i];
+        arena_push(keep, f->out.platforms) = (struct build_result_platform){
+            arena_strdup(keep, p->platform), arena_strdup(keep, p->image),
+            arena_strdup(keep, str_or(p->digest, ""))};
+    }
     return 0;
+}
+
+const char *build_outcome_id(const struct build_outcome *o)
+{
+    return o->platforms.n > 1 && o->descriptor ? o->descriptor->digest : o->image;
 }
 
 static int take(struct follow *f, const struct progress_message *m, struct arena *a,

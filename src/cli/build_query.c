@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "cli/build.h"
+#include "cli/build_export.h"
 #include "cli/cli.h"
 #include "cli/pull.h"
 #include "cli/specs.h"
@@ -16,37 +17,16 @@ static int not_built(const char *what, struct err *err)
     return err_as(err, ERR_NOT_IMPLEMENTED, ENOSYS, "%s is not built yet", what);
 }
 
-static bool is_off(const char *val)
-{
-    bool on = true;
-
-    return str_empty(val) || (str_to_bool(val, &on) >= 0 && !on);
-}
-
-static bool attests_nothing(const struct strv *v)
-{
-    for (size_t i = 0; i < v->n; i++)
-        if (!strstr(v->v[i], "disabled=true"))
-            return false;
-    return true;
-}
-
 static int check_missing(const struct build_flags *f, struct err *err)
 {
     const struct {
         const char *what;
         bool wanted;
     } all[] = {
-        {"--annotation", f->annotation.n},
-        {"--attest", !attests_nothing(&f->attest)},
-        {"--provenance", !is_off(f->provenance)},
-        {"--sbom", !is_off(f->sbom)},
         {"--builder (there is one, \"default\")",
          !str_empty(f->builder) && !str_eq(f->builder, "default")},
         {"--isolation other than \"default\"",
          !str_empty(f->isolation) && !str_eq(f->isolation, "default")},
-        {"--platform with several platforms",
-         f->platform.n > 1 || (f->platform.n && strchr(f->platform.v[0], ','))},
     };
 
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
@@ -223,9 +203,10 @@ static void put_limits(struct query *q, const struct build_flags *f)
     put(q, "cgroupparent", f->cgroup_parent);
 }
 
-static const char *platform_of(const struct build_flags *f)
+static const char *platforms_of(struct cli *cli, const struct build_flags *f)
 {
-    return f->platform.n ? f->platform.v[0] : getenv("DOCKER_DEFAULT_PLATFORM");
+    return f->platform.n ? strv_join(&cli->arena, &f->platform, ",")
+                         : getenv("DOCKER_DEFAULT_PLATFORM");
 }
 
 int build_target(struct cli *cli, const struct build_flags *f, char **ret, struct err *err)
@@ -235,7 +216,8 @@ int build_target(struct cli *cli, const struct build_flags *f, char **ret, struc
     put(&q, "progress", "status");
     put_all(&q, "t", &f->tag);
     put(&q, "target", f->target);
-    put(&q, "platform", platform_of(f));
+    put(&q, "platform", platforms_of(cli, f));
+    put(&q, "export", build_export_text(&f->export, &cli->arena));
     put(&q, "networkmode", str_eq(f->network, "default") ? NULL : f->network);
     put_flag(&q, "nocache", f->no_cache);
     put_flag(&q, "pull", f->pull);

@@ -8,6 +8,7 @@
 #include "base/io.h"
 #include "base/map.h"
 #include "cli/build.h"
+#include "cli/build_export.h"
 #include "cli/build_output.h"
 #include "cli/call.h"
 #include "cli/cli.h"
@@ -128,10 +129,16 @@ static int write_metadata(struct cli *cli, const struct build_flags *f,
     for (size_t i = 0; i < f->tag.n; i++)
         strv_push(&cli->arena, &names, ref_full(&cli->arena, f->tag.v[i]));
     json_w_obj(&w);
-    json_w_key(&w, "containerimage.config.digest");
-    json_w_str(&w, out->image);
+    if (out->platforms.n <= 1) {
+        json_w_key(&w, "containerimage.config.digest");
+        json_w_str(&w, out->image);
+    }
+    if (out->descriptor) {
+        json_w_key(&w, "containerimage.descriptor");
+        json_w_type(&w, &oci_descriptor_type, out->descriptor);
+    }
     json_w_key(&w, "containerimage.digest");
-    json_w_str(&w, out->image);
+    json_w_str(&w, out->descriptor ? out->descriptor->digest : out->image);
     if (names.n) {
         json_w_key(&w, "image.name");
         json_w_str(&w, strv_join(&cli->arena, &names, ","));
@@ -147,11 +154,11 @@ static int leave(struct job *j, struct err *err)
     int r = 0;
 
     if (!str_empty(f->iidfile))
-        r = write_text(f->iidfile, j->out.image, err);
+        r = write_text(f->iidfile, build_outcome_id(&j->out), err);
     if (r >= 0 && !str_empty(f->metadata_file))
         r = write_metadata(j->cli, f, &j->out, err);
     if (r >= 0 && f->quiet && !build_outputs_use_stdout(&j->outputs))
-        printf("%s\n", j->out.image);
+        printf("%s\n", build_outcome_id(&j->out));
     return r;
 }
 
@@ -167,6 +174,8 @@ static int check_all(struct job *j, struct err *err)
 {
     int r = build_outputs_parse(j->cli, j->f, &j->outputs, err);
 
+    if (r >= 0)
+        r = build_export_flags(j->cli, j->f, err);
     if (r >= 0)
         r = build_cache_options(j->cli, j->f, err);
     if (r >= 0)
@@ -208,8 +217,12 @@ static const struct opt opts[] = {
     O("allow", 0, O_LIST, allow,
       "Allow what steps may ask for (\"network.host\", \"security.insecure\")",
       .type = "stringArray"),
-    O("annotation", 0, O_LIST, annotation, LATER, .type = "stringArray", .flags = OPT_HIDDEN),
-    O("attest", 0, O_LIST, attest, LATER, .type = "stringArray", .flags = OPT_HIDDEN),
+    O("annotation", 0, O_LIST, annotation,
+      "Say something in the image's manifest (\"KEY=value\"), or \"index:KEY=value\"",
+      .type = "stringArray"),
+    O("attest", 0, O_LIST, attest,
+      "Attestation about the image (\"type=provenance,mode=max\", \"type=sbom\"); none by default",
+      .type = "stringArray"),
     O("build-arg", 0, O_LIST, build_arg,
       "Set a variable of the build (\"NAME=value\", or NAME of the environment)",
       .type = "stringArray"),
@@ -261,17 +274,21 @@ static const struct opt opts[] = {
       "Where the result goes (\"type=local,dest=DIR\"; \"tar\", \"oci\", \"docker\", \"image\", "
       "\"registry\")",
       .type = "stringArray"),
-    O("platform", 0, O_CSV, platform, "Platform of the image", .type = "stringArray"),
+    O("platform", 0, O_CSV, platform,
+      "Platforms to build for (\"linux/amd64,linux/arm64\"); one image each, and an index",
+      .type = "stringArray"),
     O("print", 0, O_STR, call, "The same as --call", .flags = OPT_HIDDEN),
     O("progress", 0, O_STR, progress,
       "How to show what goes on (\"auto\", \"plain\", \"tty\", \"rawjson\", \"quiet\")"),
-    O("provenance", 0, O_STR, provenance, LATER, .flags = OPT_HIDDEN),
+    O("provenance", 0, O_STR, provenance,
+      "How the image came to be, as an attestation (\"true\", \"mode=min\", \"mode=max\"); default "
+      "off"),
     O("pull", 0, O_BOOL, pull, "Ask the registries for newer base images"),
     O("push", 0, O_BOOL, push, "Push the image; the same as --output=type=registry"),
     O("quiet", 'q', O_BOOL, quiet, "Print nothing but the image's id"),
     O("rm", 0, O_BOOL, rm, NO_EFFECT ": nothing is left of a step anyway", .def = "true",
       .flags = OPT_HIDDEN),
-    O("sbom", 0, O_STR, sbom, LATER, .flags = OPT_HIDDEN),
+    O("sbom", 0, O_STR, sbom, "List of its packages, as an attestation (\"true\"); default off"),
     O("secret", 0, O_LIST, secret,
       "Secret for RUN --mount=type=secret (\"id=mine,src=file\", \"id=mine,env=NAME\")",
       .type = "stringArray"),

@@ -25,6 +25,7 @@ struct screen {
     bool tty, quiet;
     size_t width;
     struct strv ids; /* lines on the screen, top first */
+    char *note;      /* for the end: what a user should know; or NULL */
 };
 
 static size_t bar_width(const struct screen *s)
@@ -107,6 +108,22 @@ static bool is_noise(const struct screen *s, const struct progress_message *m)
            (m->progress_detail->current > 0 || m->progress_detail->total > 0);
 }
 
+/* A push of less than the name means. */
+static void take_aux(struct screen *s, const struct json_raw *aux, struct arena *a)
+{
+    struct json *j = NULL;
+
+    if (!aux->text || json_parse(aux->text, aux->len, a, &j, NULL) < 0)
+        return;
+    const char *from = json_str(json_get(j, "originalIndex"), "digest");
+    const char *to = json_str(json_get(j, "selectedManifest"), "digest");
+    if (from && to)
+        s->note = arena_printf(&s->cli->arena,
+                               "\n Info -> not all of the index is here: only the image of one "
+                               "platform was pushed\n         %s -> %s\n",
+                               from, to);
+}
+
 static int show(struct screen *s, const struct progress_message *m, struct err *err)
 {
     const char *failed = m->error_detail && !str_empty(m->error_detail->message)
@@ -151,7 +168,10 @@ int progress_run(struct cli *cli, struct http_reply *reply, bool quiet, bool to_
         r = json_decode(&progress_message_type, text, len, &a, &m, 0, err);
         if (r < 0 || (r = show(&s, &m, err)) < 0)
             break;
+        take_aux(&s, &m.aux, &a);
     }
+    if (r >= 0 && s.note && !quiet)
+        (void)fputs(s.note, s.to);
     json_stream_done(&in);
     return r;
 }

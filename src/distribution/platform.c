@@ -169,6 +169,12 @@ int platform_score(const struct platform *want, const struct platform *have)
     return 0;
 }
 
+bool platform_same(const struct platform *a, const struct platform *b)
+{
+    return strcmp(a->os, b->os) == 0 && strcmp(a->arch, b->arch) == 0 &&
+           strcmp(a->variant, b->variant) == 0;
+}
+
 bool platform_serves(const struct platform *want, const struct platform *have)
 {
     return strcmp(want->arch, have->arch) == 0 && platform_score(want, have) > 0;

@@ -28,6 +28,8 @@ struct oci_platform *platform_oci(const struct platform *p, struct arena *a);
  * Return: 0: not at all; more is better, the same platform is best.
  */
 int platform_score(const struct platform *want, const struct platform *have);
+/** platform_same() - the very same, variant included. */
+bool platform_same(const struct platform *a, const struct platform *b);
 /** platform_serves() - is it the wanted one, or an older one of the same architecture? What other
  * architectures can run does not count for who names a platform. */
 bool platform_serves(const struct platform *want, const struct platform *have);

@@ -38,24 +38,20 @@ static const struct auth_config *auth_for(const struct build_opts *o, const char
     return NULL;
 }
 
-/* Is the image that is here one for this platform? */
+/* Of what the name means here, the image for this platform. */
 static bool is_for(struct engine *e, const char *name, const char *platform, struct arena *a,
                    char **ret_id)
 {
-    struct platform want, have;
-    struct oci_image *img = NULL;
+    struct platform want;
     struct image_row row;
 
     if (image_resolve(e->images, name, a, &row, NULL) < 0)
         return false;
-    *ret_id = row.id;
-    if (str_empty(platform))
-        return true;
-    if (platform_parse(platform, &want, NULL) < 0 ||
-        image_config_read(e->images, row.id, a, &img, NULL, NULL) < 0)
+    if (!str_empty(platform) && (platform_parse(platform, &want, NULL) < 0 ||
+                                 image_for_platform(e->images, name, &want, a, &row, NULL) < 0))
         return false;
-    platform_set(&have, img->os, img->architecture, img->variant);
-    return platform_score(&want, &have) > 0;
+    *ret_id = row.id;
+    return true;
 }
 
 int build_base_image(void *ctx, const char *name, const char *platform, bool pull, int gone_fd,
@@ -72,7 +68,10 @@ int build_base_image(void *ctx, const char *name, const char *platform, bool pul
         return r;
     const char *tag = ref.tag[0] || ref.digest[0] ? NULL : "latest";
     const struct auth_config *auth = auth_for(bc->o, registry_of(&ref, a));
-    r = img_pull(bc->e, name, tag, platform, auth, gone_fd, fn, arg, err);
+    r = img_pull_base(bc->e, name, tag, platform, auth, gone_fd, fn, arg, err);
+    if (r >= 0 && is_for(bc->e, name, platform, a, ret_id))
+        return 0;
+    /* It is of another platform than was asked for, and of no index: the pull has warned. */
     if (r >= 0)
         r = image_resolve(bc->e->images, name, a, &row, err);
     if (r < 0)

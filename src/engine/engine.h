@@ -325,6 +325,11 @@ typedef int (*img_progress)(void *arg, const struct transfer_event *e, struct er
 int img_pull(struct engine *e, const char *name, const char *tag, const char *platform,
              const struct auth_config *auth, int gone_fd, img_progress fn, void *arg,
              struct err *err) MUST;
+/** img_pull_base() - the same for a build: a name that means an image of the same index which fits
+ * this machine better goes on meaning it. */
+int img_pull_base(struct engine *e, const char *name, const char *tag, const char *platform,
+                  const struct auth_config *auth, int gone_fd, img_progress fn, void *arg,
+                  struct err *err);
 /** img_push() - @tag: NULL or "" if @name has one; none at all pushes all tags that are here. */
 int img_push(struct engine *e, const char *name, const char *tag, const struct platform *want,
              const struct auth_config *auth, int gone_fd, img_progress fn, void *arg,

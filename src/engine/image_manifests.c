@@ -72,7 +72,7 @@ int img_manifests(struct engine *e, const struct image_row *row, struct arena *a
         struct manifest_summary *m = arena_new(a, struct manifest_summary);
         m->id = entry->d->digest;
         m->descriptor = (struct oci_descriptor *)(uintptr_t)entry->d; /* only read */
-        m->available = entry->row != NULL;
+        m->available = index_entry_is_here(e->images, entry, NULL);
         m->size.content_b = m->size.total_b = index_entry_content_b(e->images, entry);
         describe(e, entry, a, m);
         arena_push(a, *ret) = m;

@@ -165,6 +165,29 @@ static bool named_by_id(const char *name, const struct image_row *row)
     return strncmp(row->id + 7, hex ? hex : name, strlen(hex ? hex : name)) == 0;
 }
 
+/* The other platforms of a name that went: those that have no name of their own, that no other name
+ * means, and that nobody uses. */
+static int remove_parts(struct engine *e, const struct image_index *index, const char *but,
+                        struct arena *a, struct img_deleted *ret, uint64_t *freed, struct err *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; r >= 0 && i < index->n; i++) {
+        const struct index_entry *entry = &index->v[i];
+        struct image_row row;
+        if (!entry->row || strcmp(entry->row->id, but) == 0 ||
+            image_by_id(e->images, entry->row->id, a, &row, NULL) < 0)
+            continue;
+        auto_ctr struct container *user = user_of(e, row.id, false);
+        if (user || row.tags.n || row.in_index)
+            continue;
+        r = untag_digests(e, &row, NULL, a, ret, err);
+        if (r >= 0)
+            r = delete_image(e, &row, a, ret, freed, err);
+    }
+    return r;
+}
+
 int img_remove(struct engine *e, const char *name, bool force, bool noprune, struct arena *a,
                struct img_deleted *ret, struct err *err)
 {
@@ -172,6 +195,7 @@ int img_remove(struct engine *e, const char *name, bool force, bool noprune, str
     struct reference ref;
     char full[REF_TEXT_MAX + 1];
     uint64_t freed = 0;
+    struct image_index index = {0};
     int r = image_resolve(e->images, name, a, &row, err);
 
     (void)noprune; /* parents are kept or not by reachability alone */
@@ -186,10 +210,15 @@ int img_remove(struct engine *e, const char *name, bool force, bool noprune, str
         if (*ref.digest)
             ref.tag[0] = '\0'; /* the digest alone decides */
         (void)reference_text(&ref, full);
+        if (row.index)
+            r = image_index_read(e->images, &row, a, &index, err);
         if (row.tags.n > 1 || (*ref.digest && row.tags.n + row.digests.n > 1)) {
-            r = untag(e, &row, full, a, ret, err);
+            if (r >= 0)
+                r = untag(e, &row, full, a, ret, err);
             if (r >= 0 && !*ref.digest)
                 r = untag_digests(e, &row, full, a, ret, err);
+            if (r >= 0)
+                r = remove_parts(e, &index, row.id, a, ret, &freed, err);
             /* The name may have been the last with the manifest by which it came. */
             return r < 0 ? r : store_gc(e->images, NULL, NULL, err);
         }
@@ -199,15 +228,18 @@ int img_remove(struct engine *e, const char *name, bool force, bool noprune, str
                             "referenced in multiple repositories",
                             row.id + 7);
     }
-    r = check_unused(e, &row, force, by_name, name, err);
+    if (r >= 0)
+        r = check_unused(e, &row, force, by_name, name, err);
     for (size_t i = 0; r >= 0 && i < row.tags.n; i++)
         r = untag(e, &row, row.tags.v[i], a, ret, err);
     if (r >= 0)
         r = untag_digests(e, &row, NULL, a, ret, err);
     auto_ctr struct container *user = user_of(e, row.id, false);
-    if (r < 0 || (user && by_name))
-        return r; /* forced: the name goes, the image stays for its containers */
-    return delete_image(e, &row, a, ret, &freed, err);
+    if (r < 0)
+        return r;
+    if (!user || !by_name) /* forced: the name goes, the image stays for its containers */
+        r = delete_image(e, &row, a, ret, &freed, err);
+    return r < 0 ? r : remove_parts(e, &index, row.id, a, ret, &freed, err);
 }
 
 int img_remove_platform(struct engine *e, const char *name, const struct platform *want, bool force,
@@ -245,7 +277,7 @@ int img_prune(struct engine *e, const struct filters *f, struct arena *a,
         struct image_summary *s;
         struct strmap labels = {0};
         auto_ctr struct container *user = user_of(e, row->id, false);
-        if (user || (only_dangling && row->tags.n > 0))
+        if (user || (only_dangling && (row->tags.n > 0 || row->in_index)))
             continue;
         r = img_summarize(e, row, a, &s, &labels, err);
         if (r < 0 || !img_matches(&x, row, &labels, &s->repo_tags) ||

@@ -171,7 +171,7 @@ bool img_matches(const struct img_filter *x, const struct image_row *row,
            (!x->before_ns || row->created_ns < x->before_ns) &&
            (!x->since_ns || row->created_ns > x->since_ns) &&
            (!x->until_ns || row->created_ns <= x->until_ns) &&
-           (!x->dangling_given || (tags->n == 0) == x->dangling);
+           (!x->dangling_given || (tags->n == 0 && !row->in_index) == x->dangling);
 }
 
 int img_filter_prepare(struct engine *e, struct img_filter *x, struct err *err)
@@ -235,6 +235,11 @@ static int add_manifests(struct engine *e, const struct image_row *row, struct a
     return r;
 }
 
+static bool is_part(const struct image_row *row)
+{
+    return row->tags.n == 0 && row->in_index;
+}
+
 int img_list(struct engine *e, unsigned flags, const struct filters *f, struct arena *a,
              struct img_summaries *ret, struct err *err)
 {
@@ -250,6 +255,9 @@ int img_list(struct engine *e, unsigned flags, const struct filters *f, struct a
         /* Without -a the steps of a build are left out: unnamed, with children. */
         if (!(flags & IMG_ALL) && rows.v[i].tags.n == 0 && rows.v[i].digests.n == 0 &&
             image_has_child(e->images, rows.v[i].id, NULL) > 0)
+            continue;
+        /* So are further platforms of a name, which --tree shows. */
+        if (!(flags & IMG_ALL) && is_part(&rows.v[i]))
             continue;
         r = img_summarize(e, &rows.v[i], a, &s, &labels, err);
         if (r < 0 || !img_matches(&x, &rows.v[i], &labels, &s->repo_tags))

@@ -21,7 +21,8 @@ int registry_reference(const char *name, const char *tag, struct reference *ret,
 }
 
 static int pull_one(struct engine *e, struct dist_session *s, const struct reference *ref,
-                    const char *platform, int gone_fd, img_progress fn, void *arg, struct err *err)
+                    const char *platform, bool aside, int gone_fd, img_progress fn, void *arg,
+                    struct err *err)
 {
     auto_arena struct arena a = ARENA_INIT;
     char text[REF_TEXT_MAX + 1], name[REF_TEXT_MAX + 1];
@@ -29,6 +30,7 @@ static int pull_one(struct engine *e, struct dist_session *s, const struct refer
                              .transfers = e->registries->transfers,
                              .ref = ref,
                              .platform = platform,
+                             .aside = aside,
                              .gone_fd = gone_fd,
                              .tell = fn,
                              .ctx = arg};
@@ -54,14 +56,14 @@ static int pull_all(struct engine *e, struct dist_session *s, const struct refer
         struct reference one;
         r = registry_reference(ref->name, tags.v[i], &one, err);
         if (r >= 0)
-            r = pull_one(e, s, &one, platform, gone_fd, fn, arg, err);
+            r = pull_one(e, s, &one, platform, false, gone_fd, fn, arg, err);
     }
     return r;
 }
 
-int img_pull(struct engine *e, const char *name, const char *tag, const char *platform,
-             const struct auth_config *auth, int gone_fd, img_progress fn, void *arg,
-             struct err *err)
+static int pull(struct engine *e, const char *name, const char *tag, const char *platform,
+                bool aside, const struct auth_config *auth, int gone_fd, img_progress fn, void *arg,
+                struct err *err)
 {
     auto_arena struct arena a = ARENA_INIT;
     auto_dist_session struct dist_session *s = NULL;
@@ -72,6 +74,21 @@ int img_pull(struct engine *e, const char *name, const char *tag, const char *pl
         r = registry_session(e, registry_of(&ref, &a), auth, REGISTRY_PULL, gone_fd, &s, err);
     if (r < 0)
         return r;
-    return ref.tag[0] || ref.digest[0] ? pull_one(e, s, &ref, platform, gone_fd, fn, arg, err)
-                                       : pull_all(e, s, &ref, platform, gone_fd, fn, arg, err);
+    return ref.tag[0] || ref.digest[0]
+               ? pull_one(e, s, &ref, platform, aside, gone_fd, fn, arg, err)
+               : pull_all(e, s, &ref, platform, gone_fd, fn, arg, err);
+}
+
+int img_pull(struct engine *e, const char *name, const char *tag, const char *platform,
+             const struct auth_config *auth, int gone_fd, img_progress fn, void *arg,
+             struct err *err)
+{
+    return pull(e, name, tag, platform, false, auth, gone_fd, fn, arg, err);
+}
+
+int img_pull_base(struct engine *e, const char *name, const char *tag, const char *platform,
+                  const struct auth_config *auth, int gone_fd, img_progress fn, void *arg,
+                  struct err *err)
+{
+    return pull(e, name, tag, platform, true, auth, gone_fd, fn, arg, err);
 }

@@ -1,6 +1,7 @@
 #include "image/index.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -112,18 +113,70 @@ bool index_entry_is_image(const struct index_entry *e)
            !(e->platform && str_eq(e->platform->os, "unknown"));
 }
 
+static bool hold(struct image_store *s, const char *digest, struct lease *lease)
+{
+    if (lease)
+        lease_add(lease, digest); /* before looking, so that it stays */
+    return blob_exists(s, digest);
+}
+
+bool index_artifact(struct image_store *s, const struct oci_descriptor *d, struct lease *lease,
+                    struct arena *a, struct oci_manifest *ret, struct dist_manifest *doc)
+{
+    auto_buf struct buf text = BUF_INIT;
+    struct oci_manifest man = {0};
+
+    if (!hold(s, d->digest, lease) || blob_read(s, d->digest, &text, NULL) < 0 ||
+        json_decode(&oci_manifest_type, buf_str(&text), text.len, a, &man, 0, NULL) < 0)
+        return false;
+    bool here = man.manifests.n == 0 && (!man.config || hold(s, man.config->digest, lease));
+    for (size_t i = 0; here && i < man.layers.n; i++)
+        here = hold(s, man.layers.v[i]->digest, lease);
+    if (!here || !ret)
+        return here;
+    *ret = man;
+    *doc = (struct dist_manifest){.text = arena_strndup(a, buf_str(&text), text.len),
+                                  .len = text.len,
+                                  .media_type = d->media_type};
+    (void)snprintf(doc->digest, sizeof(doc->digest), "%s", d->digest);
+    return true;
+}
+
+bool index_entry_is_here(struct image_store *s, const struct index_entry *e, struct lease *lease)
+{
+    auto_arena struct arena a = ARENA_INIT;
+
+    if (!e->d || index_entry_is_image(e))
+        return e->row != NULL;
+    return index_artifact(s, e->d, lease, &a, NULL, NULL);
+}
+
+/* What its document names, of an image or not; NULL: it is not here, or names no blobs. */
+static bool read_content(struct image_store *s, const struct oci_descriptor *d, struct arena *a,
+                         struct oci_manifest *ret)
+{
+    struct oci_descriptor *own = NULL;
+    struct dist_manifest doc;
+    struct remote_manifest m;
+
+    if (!read_document(s, d->digest, a, &m, &own))
+        return index_artifact(s, d, NULL, a, ret, &doc);
+    *ret = m.man;
+    return !m.index;
+}
+
 int64_t index_entry_content_b(struct image_store *s, const struct index_entry *e)
 {
     auto_arena struct arena a = ARENA_INIT;
-    struct oci_descriptor *d = NULL;
-    struct remote_manifest m;
+    struct oci_manifest man = {0};
     struct strv seen = {0};
 
-    if (!e->d || !read_document(s, e->d->digest, &a, &m, &d) || m.index)
+    if (!e->d || !read_content(s, e->d, &a, &man))
         return 0;
-    int64_t sum = d->size + (blob_exists(s, m.man.config->digest) ? m.man.config->size : 0);
-    for (size_t i = 0; i < m.man.layers.n; i++) {
-        const struct oci_descriptor *layer = m.man.layers.v[i];
+    int64_t sum = e->d->size;
+    sum += man.config && blob_exists(s, man.config->digest) ? man.config->size : 0;
+    for (size_t i = 0; i < man.layers.n; i++) {
+        const struct oci_descriptor *layer = man.layers.v[i];
         if (!strv_has(&seen, layer->digest) && blob_exists(s, layer->digest))
             sum += layer->size;
         strv_push(&a, &seen, layer->digest);

@@ -9,9 +9,11 @@
 #include "base/err.h"
 #include "distribution/descriptor.h"
 #include "distribution/platform.h"
+#include "image/manifest.h"
 #include "store/images.h"
 
 struct image_store;
+struct lease;
 
 #define ANNOTATION_REFERENCE_TYPE "vnd.docker.reference.type"
 #define ANNOTATION_REFERENCE_DIGEST "vnd.docker.reference.digest"
@@ -44,6 +46,18 @@ struct oci_descriptor *image_target(struct image_store *s, const struct image_ro
 /** index_entry_is_image() - of a platform; not an attestation, a nested index or something unknown.
  */
 bool index_entry_is_image(const struct index_entry *e);
+
+/**
+ * index_artifact() - an attestation or another artifact of an index, if all that it names is here
+ * @lease: takes it in, with its blobs; NULL for who only looks
+ * @ret, @doc: its document; may both be NULL
+ * Return: whether it is.
+ */
+bool index_artifact(struct image_store *s, const struct oci_descriptor *d, struct lease *lease,
+                    struct arena *a, struct oci_manifest *ret, struct dist_manifest *doc);
+
+/** index_entry_is_here() - the image, or the artifact, with everything. */
+bool index_entry_is_here(struct image_store *s, const struct index_entry *e, struct lease *lease);
 
 /** index_entry_content_b() - bytes of its documents and compressed layers that are files here. */
 int64_t index_entry_content_b(struct image_store *s, const struct index_entry *e);

@@ -312,7 +312,7 @@ static int record_origin(struct loader *l, const struct planned_image *p,
                          const struct loaded_image *out, struct err *err)
 {
     char digest[DIGEST_LEN + 1], index[DIGEST_LEN + 1], name[REF_TEXT_MAX + 1];
-    struct strv blobs = {0};
+    struct strv blobs = {0}, parts = {0};
     struct reference ref;
     int r = 0;
 
@@ -333,6 +333,9 @@ static int record_origin(struct loader *l, const struct planned_image *p,
         r = image_manifest_set(l->s, out->id, digest, err);
     if (r >= 0)
         r = manifest_blobs_set(l->s, digest, &blobs, err);
+    strv_push(l->a, &parts, digest);
+    if (r >= 0 && p->index)
+        r = index_parts_set(l->s, index, &parts, err);
     for (size_t i = 0; r >= 0 && i < out->refs.n; i++) {
         r = reference_parse(out->refs.v[i], &ref, err);
         if (r >= 0)

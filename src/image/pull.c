@@ -151,45 +151,77 @@ static const char *digest_name(const struct pull *p)
 }
 
 /* What the name meant until now. Return: 1: another image or none; 0: this one. */
-static int is_newer(struct pull *p, const char *name, const char *id, struct err *err)
+static int is_newer(struct pull *p, const char *name, const char *id, struct image_row *row,
+                    struct err *err)
 {
-    struct image_row row;
-    int r = image_by_tag(p->s, name, p->a, &row, err);
+    int r = image_by_tag(p->s, name, p->a, row, err);
 
     if (r == -ENOENT) {
         err_clear(err);
+        *row = (struct image_row){0};
         return 1;
     }
-    return r < 0 ? r : strcmp(row.id, id) != 0;
+    return r < 0 ? r : strcmp(row->id, id) != 0;
+}
+
+/* Does what the name means, of the same index, fit this machine as well? */
+static bool stays_aside(struct pull *p, const struct image_row *row)
+{
+    struct platform host, had, got;
+    struct oci_image *img = NULL;
+
+    if (!p->o->aside || !p->index.text || !str_eq(row->index, p->index.digest) ||
+        image_config_read(p->s, row->id, p->a, &img, NULL, NULL) < 0)
+        return false;
+    platform_of(&host, NULL);
+    platform_set(&had, img->os, img->architecture, img->variant);
+    platform_set(&got, p->img->os, p->img->architecture, p->img->variant);
+    return platform_score(&host, &had) >= platform_score(&host, &got);
+}
+
+static int bind_names(struct pull *p, const char *name, bool newer, const char *id, struct err *err)
+{
+    const char *by_digest = digest_name(p), *index = p->index.text ? p->index.digest : NULL;
+    int r = image_digest_set(p->s, by_digest, id, err);
+
+    if (r >= 0 && newer && !p->o->ref->digest[0])
+        r = image_tag_set(p->s, name, id, NULL, err);
+    if (r >= 0)
+        r = image_name_origin_set(p->s, by_digest, p->man.doc.digest, index, err);
+    return r < 0 ? r : image_name_origin_set(p->s, name, p->man.doc.digest, index, err);
+}
+
+static int bind_documents(struct pull *p, const char *id, struct err *err)
+{
+    struct strv parts = {0};
+    int r = image_manifest_set(p->s, id, p->man.doc.digest, err);
+
+    if (r >= 0)
+        r = manifest_blobs_set(p->s, p->man.doc.digest, &p->blobs, err);
+    strv_push(p->a, &parts, p->man.doc.digest);
+    return r < 0 || !p->index.text ? r : index_parts_set(p->s, p->index.digest, &parts, err);
 }
 
 static int bind_image(struct pull *p, struct pull_result *ret, struct err *err)
 {
     struct reference tag = *p->o->ref;
     char name[REF_TEXT_MAX + 1];
-    const char *by_digest = digest_name(p), *index = p->index.text ? p->index.digest : NULL;
+    struct image_row had;
     int r = image_create(p->s, p->config, p->config_len, NULL, p->lease, ret->id, err);
 
     if (r >= 0)
-        r = image_manifest_set(p->s, ret->id, p->man.doc.digest, err);
-    if (r >= 0)
-        r = manifest_blobs_set(p->s, p->man.doc.digest, &p->blobs, err);
+        r = bind_documents(p, ret->id, err);
     if (r < 0)
         return r;
     if (tag.digest[0])
-        (void)snprintf(name, sizeof(name), "%s", by_digest);
+        (void)snprintf(name, sizeof(name), "%s", digest_name(p));
     else
         (void)reference_text(&tag, name);
-    int newer = is_newer(p, name, ret->id, err);
+    int newer = is_newer(p, name, ret->id, &had, err);
     if (newer < 0)
         return newer;
     ret->newer = newer > 0;
-    r = image_digest_set(p->s, by_digest, ret->id, err);
-    if (r >= 0 && newer && !tag.digest[0])
-        r = image_tag_set(p->s, name, ret->id, NULL, err);
-    if (r >= 0)
-        r = image_name_origin_set(p->s, by_digest, p->man.doc.digest, index, err);
-    return r < 0 ? r : image_name_origin_set(p->s, name, p->man.doc.digest, index, err);
+    return newer && stays_aside(p, &had) ? 0 : bind_names(p, name, newer, ret->id, err);
 }
 
 static int make_image(struct pull *p, struct pull_result *ret, struct err *err)

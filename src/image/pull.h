@@ -23,6 +23,7 @@ struct pull_options {
     struct transfers *transfers;
     const struct reference *ref; /* with a tag, a digest, or both (the digest decides) */
     const char *platform;        /* "os/arch/variant", or NULL for the host's */
+    bool aside;                  /* leave the name to an image of the same index that fits better */
     int gone_fd;                 /* give up when it hangs up; -1: never */
     transfer_tell tell;
     void *ctx;

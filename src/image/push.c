@@ -6,6 +6,7 @@
 
 #include "base/failpoint.h"
 #include "distribution/upload.h"
+#include "image/document.h"
 #include "image/index.h"
 #include "image/push-priv.h"
 #include "image/store.h"
@@ -13,7 +14,7 @@
 #include "store/db.h"
 #include "store/layer_blobs.h"
 
-static int say(struct push *p, const char *id, const char *status, struct err *err)
+int push_say(struct push *p, const char *id, const char *status, struct err *err)
 {
     struct transfer_event e = {.id = id, .status = status};
 
@@ -21,6 +22,15 @@ static int say(struct push *p, const char *id, const char *status, struct err *e
 }
 
 /* ---- what is to be pushed ---- */
+
+static void hold_image(struct push *p)
+{
+    lease_add(p->lease, p->row.id);
+    if (p->row.manifest)
+        lease_add(p->lease, p->row.manifest);
+    for (size_t i = 0; i < p->row.layers.n; i++)
+        lease_add(p->lease, p->row.layers.v[i]);
+}
 
 static int find_image(struct push *p, struct err *err)
 {
@@ -32,14 +42,9 @@ static int find_image(struct push *p, struct err *err)
     if (r >= 0)
         r = image_for_platform(p->s, reference_familiar(p->o->ref, shown), p->o->want, p->a,
                                &p->row, err);
-    if (r < 0)
-        return r;
-    lease_add(p->lease, p->row.id);
-    if (p->row.manifest)
-        lease_add(p->lease, p->row.manifest);
-    for (size_t i = 0; i < p->row.layers.n; i++)
-        lease_add(p->lease, p->row.layers.v[i]);
-    return 0;
+    if (r >= 0)
+        hold_image(p);
+    return r;
 }
 
 /* The manifest by which the image came, if there is one and it can be read. */
@@ -76,61 +81,58 @@ static bool as_it_came(const struct push *p)
     return true;
 }
 
-static bool is_zstd(const char *media_type)
-{
-    return str_ends(media_type, "zstd");
-}
-
 /* Docker's media types know no zstd; OCI's do. */
 static bool want_oci(const struct push *p)
 {
     if (p->came.doc.text && strcmp(p->came.doc.media_type, MEDIA_OCI_MANIFEST) == 0)
         return true;
     for (size_t i = 0; i < p->row.layers.n; i++)
-        if (is_zstd(p->layers[i].media_type))
+        if (descriptor_is_zstd(&p->layers[i]))
             return true;
     return false;
 }
 
+/* What was said of the image in the manifest by which it came is said in the new one. */
 static void new_manifest(struct push *p, size_t config_len, struct dist_manifest *ret)
 {
-    auto_buf struct buf text = BUF_INIT;
+    struct oci_descriptor config = {.digest = p->row.id, .size = (int64_t)config_len};
     bool oci = want_oci(p);
-    struct oci_descriptor config = {
-        .media_type = arena_strdup(p->a, oci ? MEDIA_OCI_CONFIG : MEDIA_DOCKER_CONFIG),
-        .digest = p->row.id,
-        .size = (int64_t)config_len};
-    struct oci_manifest man = {
-        .schema_version = 2,
-        .media_type = arena_strdup(p->a, oci ? MEDIA_OCI_MANIFEST : MEDIA_DOCKER_MANIFEST),
-        .config = &config};
+    struct document doc;
 
-    for (size_t i = 0; i < p->row.layers.n; i++) {
-        p->layers[i].media_type = remote_layer_type(&p->layers[i], oci, p->a);
-        arena_push(p->a, man.layers) = &p->layers[i];
-    }
-    json_encode(&oci_manifest_type, &man, &text);
-    ret->text = arena_strndup(p->a, buf_str(&text), text.len);
-    ret->len = text.len;
-    ret->media_type = man.media_type;
-    sha256_of(ret->text, ret->len, ret->digest);
+    image_manifest_make(oci, &config, p->layers, p->row.layers.n,
+                        oci && p->came.doc.text ? &p->came.man.annotations : NULL, p->a, &doc);
+    *ret = document_dist(&doc);
 }
 
 /* ---- afterwards ---- */
 
-/* The name by digest that the image has now. An image that was made here gets this manifest, so
- * that the next push elsewhere sends the same; one that came by another keeps that. */
-static int record(struct push *p, const struct dist_manifest *m, struct err *err)
+/* Of an image: an image that was made here gets this manifest, so that the next push elsewhere
+ * sends the same; one that came by another keeps that. */
+static int record_manifest(struct push *p, const struct dist_manifest *m, struct err *err)
 {
-    const char *name = arena_printf(p->a, "%s@%s", p->o->ref->name, m->digest);
-    struct db *db = image_store_db(p->s);
-    struct image_row row;
     struct strv blobs = {0};
+    int r = 0;
 
     for (size_t i = 0; i < p->row.layers.n; i++)
         strv_push(p->a, &blobs, p->layers[i].digest);
+    if (!p->came.doc.text)
+        r = image_manifest_set(p->s, p->row.id, m->digest, err);
+    return r < 0 ? r : manifest_blobs_set(p->s, m->digest, &blobs, err);
+}
+
+/* The name by digest that the image has now. @m: its manifest; @index: what was pushed around it,
+ * or NULL. */
+static int record(struct push *p, const struct dist_manifest *m, const struct dist_manifest *index,
+                  struct err *err)
+{
+    const struct dist_manifest *top = index ? index : m;
+    const char *name = arena_printf(p->a, "%s@%s", p->o->ref->name, top->digest);
+    struct db *db = image_store_db(p->s);
+    struct image_row row;
     int r = blob_put(p->s, m->text, m->len, p->lease, NULL, err);
 
+    if (r >= 0 && index)
+        r = blob_put(p->s, index->text, index->len, p->lease, NULL, err);
     if (r < 0 || (r = db_begin(db, err)) < 0)
         return r;
     auto_tx struct db *tx = db;
@@ -142,11 +144,9 @@ static int record(struct push *p, const struct dist_manifest *m, struct err *err
     if (r >= 0)
         r = image_digest_set(p->s, name, p->row.id, err);
     if (r >= 0)
-        r = image_name_origin_set(p->s, name, m->digest, NULL, err);
-    if (r >= 0 && !p->came.doc.text)
-        r = image_manifest_set(p->s, p->row.id, m->digest, err);
-    if (r >= 0)
-        r = manifest_blobs_set(p->s, m->digest, &blobs, err);
+        r = image_name_origin_set(p->s, name, m->digest, index ? index->digest : NULL, err);
+    if (r >= 0 && !index)
+        r = record_manifest(p, m, err);
     return r < 0 ? r : db_commit(&tx, err);
 }
 
@@ -154,13 +154,15 @@ static int finish(struct push *p, const struct dist_manifest *m, struct err *err
 {
     const char *tag = p->o->ref->tag;
     struct transfer_event aux = {.aux_tag = tag, .digest = m->digest, .total_b = m->len};
-    int r =
-        say(p, NULL, arena_printf(p->a, "%s: digest: %s size: %zu", tag, m->digest, m->len), err);
+    int r = push_say(p, NULL,
+                     arena_printf(p->a, "%s: digest: %s size: %zu", tag, m->digest, m->len), err);
 
     return r < 0 ? r : transfer_report_event(&p->report, &aux, err);
 }
 
-static int push_documents(struct push *p, struct dist_manifest *m, struct err *err)
+/* ---- one image ---- */
+
+static int push_config(struct push *p, struct dist_manifest *m, struct err *err)
 {
     auto_buf struct buf config = BUF_INIT;
     int r = blob_read(p->s, p->row.id, &config, err);
@@ -174,33 +176,68 @@ static int push_documents(struct push *p, struct dist_manifest *m, struct err *e
         *m = p->came.doc;
     else
         new_manifest(p, config.len, m);
-    return dist_manifest_put(p->o->session, p->repo, p->o->ref->tag, m, err);
+    return 0;
+}
+
+int push_image(struct push *p, const char *ref, struct dist_manifest *m, struct err *err)
+{
+    hold_image(p);
+    p->came = (struct remote_manifest){0};
+    find_origin(p);
+    int r = push_layers(p, err);
+    if (r < 0)
+        return r;
+    FAIL_POINT("image.push.layers", err);
+    r = push_config(p, m, err);
+    return r < 0 ? r : dist_manifest_put(p->o->session, p->repo, ref ? ref : m->digest, m, err);
+}
+
+/* ---- the whole ---- */
+
+/* All that the name means, when all of it is here; else the one image that is. */
+static int push_target(struct push *p, struct dist_manifest *m, struct dist_manifest *index,
+                       struct err *err)
+{
+    const struct image_row named = p->row;
+    int r = push_index(p, m, index, err);
+
+    if (r != 0)
+        return r < 0 ? r : 0;
+    p->row = named;
+    r = push_choose(p, err);
+    return r < 0 ? r : push_image(p, p->o->ref->tag, m, err);
+}
+
+static int tell_instead(struct push *p, const struct dist_manifest *m, struct err *err)
+{
+    struct oci_descriptor selected = {.media_type = arena_strdup(p->a, m->media_type),
+                                      .digest = arena_strdup(p->a, m->digest),
+                                      .size = (int64_t)m->len};
+    struct transfer_event e = {.whole = p->whole, .instead = &selected};
+
+    return p->whole ? transfer_report_event(&p->report, &e, err) : 0;
 }
 
 static int push(struct push *p, char ret_digest[DIGEST_LEN + 1], struct err *err)
 {
-    struct dist_manifest m = {0};
+    struct dist_manifest m = {0}, index = {0};
 
     FAIL_POINT("image.push.before", err);
     int r = find_image(p, err);
+    if (r >= 0)
+        r = push_target(p, &m, &index, err);
     if (r < 0)
         return r;
-    find_origin(p);
-    r = push_layers(p, err);
-    if (r < 0)
-        return r;
-    FAIL_POINT("image.push.layers", err);
-    r = push_documents(p, &m, err);
-    if (r < 0)
-        return r;
+    const struct dist_manifest *top = index.text ? &index : &m;
     FAIL_POINT("image.push.pushed", err);
-    r = record(p, &m, err);
+    r = record(p, &m, index.text ? &index : NULL, err);
     if (r < 0)
         return r;
     FAIL_POINT("image.push.after", err);
     if (ret_digest)
-        memcpy(ret_digest, m.digest, sizeof(m.digest));
-    return finish(p, &m, err);
+        memcpy(ret_digest, top->digest, sizeof(top->digest));
+    r = finish(p, top, err);
+    return r < 0 ? r : tell_instead(p, &m, err);
 }
 
 int image_push(struct image_store *s, const struct push_options *o, char ret_digest[DIGEST_LEN + 1],

@@ -235,10 +235,10 @@ static struct parcel choose(struct layer_job *j, const struct layer_blobs *known
 
 static int send_gzip(struct layer_job *j, struct source *tar, struct sink *raw, struct err *err)
 {
-    auto_sink struct sink *gz = sink_gzip(raw);
+    auto_sink struct sink *gz = sink_compress(raw, COMP_GZIP, 0);
     int r = copy(j, tar, gz, err);
 
-    return r < 0 ? r : sink_gzip_finish(gz, err);
+    return r < 0 ? r : sink_compress_finish(gz, err);
 }
 
 static int send_once(struct layer_job *j, const struct parcel *what, struct err *err)

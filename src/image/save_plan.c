@@ -10,6 +10,7 @@
 
 #include "base/mem.h"
 #include "distribution/reference.h"
+#include "image/document.h"
 #include "image/index.h"
 #include "image/save-priv.h"
 #include "store/blobs.h"
@@ -154,15 +155,13 @@ static int add_layers(struct image_export *x, const struct image_row *row, struc
 static void add_document(struct image_export *x, const struct oci_manifest *man,
                          struct oci_descriptor *ret)
 {
-    auto_buf struct buf text = BUF_INIT;
-    char digest[DIGEST_LEN + 1];
+    struct document doc;
 
-    json_encode(&oci_manifest_type, man, &text);
-    sha256_of(text.data, text.len, digest);
-    ret->media_type = man->media_type;
-    ret->digest = arena_strdup(&x->a, digest);
-    ret->size = (int64_t)text.len;
-    add_blob(x, digest, arena_strndup(&x->a, text.data, text.len), text.len);
+    document_make(man, &x->a, &doc);
+    ret->media_type = doc.d.media_type;
+    ret->digest = doc.d.digest;
+    ret->size = doc.d.size;
+    add_blob(x, doc.d.digest, doc.text, (uint64_t)doc.d.size);
 }
 
 static int add_documents(struct image_export *x, struct export_platform *p, struct err *err)

@@ -60,6 +60,8 @@ int image_resolve(struct image_store *s, const char *text, struct arena *a, stru
         r = by_reference(s, text, a, ret, err);
     if (r == -ENOENT)
         r = image_by_prefix(s, hex, a, ret, err);
+    if (r == -ENOENT && reference_is_id(text))
+        r = image_by_index(s, arena_printf(a, "sha256:%s", hex), a, ret, err);
     if (r == -ENOENT || r == -ENOTUNIQ)
         return err_not_found(err, "No such image: %s", shown(text, name));
     return r;

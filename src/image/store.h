@@ -13,7 +13,8 @@
 #include "store/store.h"
 
 /**
- * image_resolve() - an image by name, name@digest, id, or unambiguous prefix of its id
+ * image_resolve() - an image by name, name@digest, id, or unambiguous prefix of its id; or by the
+ * digest of the index that a name means, as that name would
  * Return: 0; -ENOENT "No such image: x"; -EINVAL "invalid reference format".
  */
 int image_resolve(struct image_store *s, const char *text, struct arena *a, struct image_row *ret,

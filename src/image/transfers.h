@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct oci_descriptor;
 struct transfers;
 
 enum transfer_kind { TRANSFER_DOWN, TRANSFER_UP };
@@ -34,7 +35,9 @@ struct transfer_event {
     const char *id;     /* 12 digits of a blob, a tag, or NULL */
     const char *status; /* "Downloading", "Pull complete" ... */
     uint64_t current_b, total_b;
-    bool detail;         /* with (maybe empty) progress detail: belongs to the bar of @id */
+    bool detail; /* with (maybe empty) progress detail: belongs to the bar of @id */
+    /* push, at its end: of the index @whole only the manifest @instead went */
+    const struct oci_descriptor *whole, *instead;
     const char *aux_tag; /* push, at its end: tag, digest and size instead of a status */
     const char *digest;
 };

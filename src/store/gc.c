@@ -96,6 +96,18 @@ static int forget_manifests(struct db *db, struct err *err)
     return r < 0 ? r : 0;
 }
 
+/* Indexes that no name means any more have no parts. */
+static int forget_indexes(struct db *db, struct err *err)
+{
+    int r = db_run(db,
+                   "DELETE FROM index_part WHERE idx NOT IN"
+                   " (SELECT idx FROM tag WHERE idx IS NOT NULL"
+                   "  UNION SELECT idx FROM repo_digest WHERE idx IS NOT NULL)",
+                   NULL, err);
+
+    return r < 0 ? r : 0;
+}
+
 /* Kept blobs that no manifest names: their files are garbage, what is known of them is not. */
 static int forget_blobs(struct sweep *w, struct err *err)
 {
@@ -133,6 +145,7 @@ static int mark_all_live(struct sweep *w, struct err *err)
         "SELECT blob FROM layer_blob WHERE kept = 1",
         "SELECT idx FROM tag",
         "SELECT idx FROM repo_digest",
+        "SELECT blob FROM index_part",
     };
     int r = 0;
 
@@ -151,6 +164,8 @@ static int mark(struct sweep *w, struct err *err)
         r = forget_layers(w, err);
     if (r >= 0)
         r = forget_manifests(w->s->db, err);
+    if (r >= 0)
+        r = forget_indexes(w->s->db, err);
     if (r >= 0)
         r = forget_blobs(w, err);
     if (r >= 0)

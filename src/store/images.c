@@ -8,10 +8,13 @@
 #include "store/db.h"
 #include "store/store.h"
 
+#define IN_INDEX                                                                                   \
+    "EXISTS (SELECT 1 FROM index_part p JOIN tag t ON t.idx = p.idx WHERE p.blob = i.manifest)"
+
 #define COLUMNS                                                                                    \
     "i.id, i.manifest, i.parent, i.created, i.tagged, i.size,"                                     \
     " coalesce((SELECT idx FROM tag WHERE image = i.id AND idx IS NOT NULL),"                      \
-    "          (SELECT idx FROM repo_digest WHERE image = i.id AND idx IS NOT NULL))"
+    "          (SELECT idx FROM repo_digest WHERE image = i.id AND idx IS NOT NULL)), " IN_INDEX
 
 /* ---- insert and delete ---- */
 
@@ -132,6 +135,7 @@ static struct image_row row_of(struct sqlite3_stmt *st, struct arena *a)
         .tagged_ns = db_col_i64(st, 4),
         .size = db_col_i64(st, 5),
         .index = db_col_dup(st, 6, a),
+        .in_index = db_col_i64(st, 7) != 0,
     };
 }
 
@@ -186,7 +190,7 @@ int image_by_tag(struct image_store *s, const char *name, struct arena *a, struc
                     " (SELECT manifest FROM repo_digest WHERE name = ?1), i.manifest),"
                     " i.parent, i.created, i.tagged, i.size,"
                     " coalesce((SELECT idx FROM tag WHERE name = ?1),"
-                    "          (SELECT idx FROM repo_digest WHERE name = ?1))"
+                    "          (SELECT idx FROM repo_digest WHERE name = ?1)), " IN_INDEX
                     " FROM image i WHERE id ="
                     " coalesce((SELECT image FROM tag WHERE name = ?1),"
                     "          (SELECT image FROM repo_digest WHERE name = ?1)) AND hidden = 0",
@@ -202,6 +206,18 @@ int image_by_manifest(struct image_store *s, const char *digest, struct arena *a
                     "  UNION SELECT image FROM tag WHERE manifest = ?1"
                     "  UNION SELECT image FROM repo_digest WHERE manifest = ?1) LIMIT 1",
                     digest, a, ret, err);
+}
+
+int image_by_index(struct image_store *s, const char *digest, struct arena *a,
+                   struct image_row *ret, struct err *err)
+{
+    return read_one(
+        s,
+        "SELECT i.id, n.manifest, i.parent, i.created, i.tagged, i.size, n.idx, " IN_INDEX
+        " FROM image i JOIN (SELECT image, manifest, idx FROM tag"
+        "  UNION SELECT image, manifest, idx FROM repo_digest) n ON n.image = i.id"
+        " WHERE n.idx = ? AND i.hidden = 0 LIMIT 1",
+        digest, a, ret, err);
 }
 
 int image_by_prefix(struct image_store *s, const char *hex, struct arena *a, struct image_row *ret,
@@ -352,4 +368,19 @@ int image_manifest_set(struct image_store *s, const char *id, const char *digest
                       DB_BIND(DB_TEXT(digest), DB_TEXT(id)), err);
 
     return n < 0 ? n : 0;
+}
+
+int index_parts_set(struct image_store *s, const char *index, const struct strv *blobs,
+                    struct err *err)
+{
+    struct db *db = image_store_db(s);
+    int r = db_begin(db, err);
+
+    if (r < 0)
+        return r;
+    auto_tx struct db *tx = db;
+    for (size_t i = 0; r >= 0 && i < blobs->n; i++)
+        r = db_run(db, "INSERT OR IGNORE INTO index_part (idx, blob) VALUES (?, ?)",
+                   DB_BIND(DB_TEXT(index), DB_TEXT(blobs->v[i])), err);
+    return r < 0 ? err_wrap(err, r, "record the parts of %s", index) : db_commit(&tx, err);
 }

@@ -10,6 +10,7 @@
 #include "base/hash.h"
 #include "base/str.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,6 +23,7 @@ struct image_row {
     char *index;         /* digest of the index blob that its name means (of image_by_tag()), or one
                             of its names; or NULL */
     char *parent;        /* id of the image it was built on, or NULL */
+    bool in_index;       /* an index that a tag means names its manifest; read only */
     int64_t created_ns;  /* from the config; 0: not told */
     int64_t tagged_ns;   /* when a name was last given to it; 0: never */
     int64_t size;        /* bytes of all layers' content */
@@ -58,6 +60,11 @@ int image_rows_all(struct image_store *s, struct arena *a, struct image_rows *re
  * -ENOENT. */
 int image_by_manifest(struct image_store *s, const char *digest, struct arena *a,
                       struct image_row *ret, struct err *err) MUST;
+/** image_by_index() - the image that a name means which means this index, with it. Return: 0;
+ * -ENOENT.
+ */
+int image_by_index(struct image_store *s, const char *digest, struct arena *a,
+                   struct image_row *ret, struct err *err) MUST;
 /** image_has_child() - Return: 1 when another image names it as its parent, 0, -errno. */
 int image_has_child(struct image_store *s, const char *id, struct err *err) MUST;
 
@@ -78,6 +85,10 @@ int image_digest_delete(struct image_store *s, const char *name, struct err *err
  * counts. Both blobs are kept as long as the name. */
 int image_name_origin_set(struct image_store *s, const char *name, const char *manifest,
                           const char *index, struct err *err) MUST;
+/** index_parts_set() - which blobs belong to an index and are here: they are kept as long as a name
+ * means it, and images by these manifests belong together. */
+int index_parts_set(struct image_store *s, const char *index, const struct strv *blobs,
+                    struct err *err) MUST;
 /** image_manifest_set() - the manifest by which it last came; its blob is kept as long as the
  * image. */
 int image_manifest_set(struct image_store *s, const char *id, const char *digest,

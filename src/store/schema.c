@@ -97,6 +97,15 @@ static const char build_cache[] =
     "  uses INTEGER NOT NULL DEFAULT 0) STRICT, WITHOUT ROWID;"
     "CREATE INDEX build_cache_diff ON build_cache (diff_id);";
 
-const char *const schema_steps[] = {objects,      images,  layer_blobs, kept_blobs,
-                                    no_addresses, indexes, made_blobs,  build_cache};
+/*
+ * What is here of an index that a name means: the manifests of its images, and attestations with
+ * all that they name. They stay as long as the name, and their images are nobody's rubbish.
+ */
+static const char index_parts[] =
+    "CREATE TABLE index_part ("
+    "  idx TEXT NOT NULL, blob TEXT NOT NULL, PRIMARY KEY (idx, blob)) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX index_part_blob ON index_part (blob);";
+
+const char *const schema_steps[] = {objects, images,     layer_blobs, kept_blobs, no_addresses,
+                                    indexes, made_blobs, build_cache, index_parts};
 const int schema_steps_n = sizeof(schema_steps) / sizeof(schema_steps[0]);

@@ -199,6 +199,22 @@ TEST(version_7_is_migrated_and_its_layers_count_as_synced)
     remove_scratch(path);
 }
 
+TEST(version_8_is_migrated_and_its_indexes_have_no_parts)
+{
+    struct err e = {0};
+    char path[64];
+
+    write_fixture(
+        scratch_file(path), 8,
+        "INSERT INTO image VALUES ('sha256:i', 'm', NULL, 1, 2, 3, 0);"
+        "INSERT INTO tag (name, image, manifest, idx) VALUES ('x:1', 'sha256:i', 'm', 'x');");
+    struct db *db = open_db(path);
+    CHECK_INT(db_run_tx(db, "INSERT INTO index_part VALUES ('x', 'm')", NULL, &e), 1);
+    CHECK_INT(db_run_tx(db, "UPDATE tag SET manifest = 'n' WHERE idx = 'x'", NULL, &e), 1);
+    db_close(db);
+    remove_scratch(path);
+}
+
 TEST(version_of_the_future_is_refused)
 {
     struct err e = {0};

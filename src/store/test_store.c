@@ -382,6 +382,44 @@ TEST(kept_blobs_stay_as_long_as_a_name_came_by_them)
     teardown(&f);
 }
 
+TEST(parts_of_an_index_stay_as_long_as_a_name_means_it)
+{
+    struct fix f;
+    struct err e = {0};
+    struct image_row row;
+    struct strv parts = {0};
+    char index[DIGEST_LEN + 1], part[DIGEST_LEN + 1];
+    setup(&f);
+
+    struct lease *l = lease_new(f.s);
+    add_layer(&f, L, l, 0);
+    CHECK_OK(blob_put(f.s, "index", 5, l, index, &e));
+    CHECK_OK(blob_put(f.s, "part", 4, l, part, &e));
+    strv_push(&f.a, &parts, part);
+    row = an_image(&f, A);
+    CHECK_INT(image_insert(f.s, &row, &e), 0);
+    CHECK_OK(image_manifest_set(f.s, A, part, &e));
+    CHECK_OK(image_tag_set(f.s, "x:1", A, NULL, &e));
+    CHECK_OK(image_name_origin_set(f.s, "x:1", part, index, &e));
+    CHECK_OK(index_parts_set(f.s, index, &parts, &e));
+    CHECK_OK(index_parts_set(f.s, index, &parts, &e)); /* once more changes nothing */
+    lease_free(l);
+    CHECK_OK(image_by_index(f.s, index, &f.a, &row, &e));
+    CHECK_STR(row.id, A);
+    CHECK_STR(row.index, index);
+    CHECK(row.in_index);
+    CHECK_OK(store_gc(f.s, NULL, NULL, &e));
+    CHECK(blob_exists(f.s, part) && blob_exists(f.s, index));
+    CHECK_OK(image_tag_set(f.s, "x:1", A, NULL, &e)); /* given anew, it means the image alone */
+    CHECK_INT(image_by_index(f.s, index, &f.a, &row, &e), -ENOENT);
+    CHECK_OK(image_by_id(f.s, A, &f.a, &row, &e));
+    CHECK(!row.in_index);
+    CHECK_OK(image_manifest_set(f.s, A, B, &e));
+    CHECK_OK(store_gc(f.s, NULL, NULL, &e));
+    CHECK(!blob_exists(f.s, part) && !blob_exists(f.s, index));
+    teardown(&f);
+}
+
 TEST(a_lease_keeps_a_kept_blob)
 {
     struct err e = {0};

@@ -56,9 +56,22 @@ static const struct field status_fields[] = {
 const struct json_type build_status_type =
     JSON_TYPE("BuildStatus", struct build_status, status_fields);
 
+#define T struct build_result_platform
+static const struct field platform_fields[] = {
+    FIELD(T, "Platform", F_STR, platform, .flags = F_REQUIRED),
+    FIELD(T, "ID", F_STR, image, .flags = F_REQUIRED),
+    FIELD(T, "Digest", F_STR, digest, .flags = F_OMIT),
+};
+static const struct json_type platform_type = JSON_TYPE("Platform", T, platform_fields);
+#undef T
+
 static const struct field result_fields[] = {
     FIELD(struct build_result_message, "ID", F_STR, image, .flags = F_REQUIRED),
     FIELD(struct build_result_message, "Names", F_STRV, names, .flags = F_OMIT),
+    FIELD(struct build_result_message, "Descriptor", F_PTR, descriptor, .flags = F_OMIT,
+          .type = &oci_descriptor_type),
+    FIELD(struct build_result_message, "Platforms", F_OBJV, platforms, .flags = F_OMIT,
+          .type = &platform_type),
 };
 const struct json_type build_result_message_type =
     JSON_TYPE("BuildResult", struct build_result_message, result_fields);

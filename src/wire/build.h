@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "base/str.h"
+#include "distribution/descriptor.h"
 
 #define BUILD_STATUS_ID "cleat.build"
 #define BUILD_RESULT_ID "cleat.build.result"
@@ -54,9 +55,16 @@ struct build_status {
 };
 
 /* At the end, as the "aux" of BUILD_RESULT_ID. */
+struct build_result_platform {
+    char *platform;       /* "linux/arm64" */
+    char *image, *digest; /* its id, and its manifest's digest if it has one by now */
+};
+
 struct build_result_message {
-    char *image;       /* "sha256:<hex>" */
+    char *image;       /* "sha256:<hex>"; of several, the one that the names mean here */
     struct strv names; /* full names it was given */
+    struct oci_descriptor *descriptor; /* the index, or the only manifest; NULL: none was made */
+    VEC_OF(struct build_result_platform *) platforms;
 };
 
 /*

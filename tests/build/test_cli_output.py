@@ -136,7 +136,7 @@ def test_push(build, run, tmp_path, args):
 @pytest.mark.parametrize("args,says", [
     (["--push"], "tag is needed"), (["-o", "type=odd"], 'unknown type "odd"'),
     (["-o", "type=local"], "dest is required"), (["-o", "type=image,push=perhaps"], "non-bool"),
-    (["-o", "type=oci,dest=x,compression=zstd"], '"compression" of an output is not built yet'),
+    (["-o", "type=oci,dest=x,odd=zstd"], '"odd" of an output is not built yet'),
     (["-o", "type=image,dest=x"], "takes no dest"), (["-o", "type=tar,what"], "invalid value what"),
 ])
 def test_outputs_that_cannot_be(build, run, args, says):
