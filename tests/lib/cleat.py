@@ -341,7 +341,7 @@ class Daemon:
             self.proxy = subprocess.Popen([sys.executable, os.path.join(HERE, "proxy.py"),
                                            self.public, self.socket, self.traffic])
         if wait:
-            until(self.answers, 20, "cleatd answers; its log: " + self.log_path)
+            until(self.answers, 60, "cleatd answers; its log: " + self.log_path)
             until(lambda: connects(self.public), 10, "the proxy answers")
         return self
 
