@@ -291,6 +291,11 @@ static int post_prune(struct api *api, struct http_req *req, struct http_resp *r
 static const struct http_route table[] = {
     {"POST", "/build", post_build, 0, 0},
     {"POST", "/build/context", api_build_context, 0, 0},
+    {"GET", "/build/history", api_build_history, 0, 0},
+    {"DELETE", "/build/history", api_build_records_remove, 0, 0},
+    {"GET", "/build/history/{id}", api_build_record, 0, 0},
+    {"DELETE", "/build/history/{id}", api_build_record_remove, 0, 0},
+    {"GET", "/build/history/{id}/logs", api_build_record_log, 0, 0},
     {"POST", "/build/prune", post_prune, API(1, 31), 0},
     {"POST", "/build/session", api_build_session, 0, 0},
     {"POST", "/build/session/{id}/context", api_build_context_files, 0, 0},

@@ -5,6 +5,8 @@
 #include "engine/engine.h"
 #include "wire/registry.h"
 
+struct sink;
+
 /* Credentials of the registries that bases may come from. */
 struct build_auths {
     struct auth_config **v; /* server_address: the registry */
@@ -70,6 +72,34 @@ int engine_build_context_files(struct engine *e, const char *session, const char
  * archive of an OCI layout. @platform: which of several, or NULL. */
 int engine_build_layout_image(struct engine *e, const char *session, const char *name,
                               const char *platform, img_read read, void *arg, struct err *err) MUST;
+
+/* ---- history ---- */
+
+struct build_record;
+struct build_records {
+    struct build_record **v;
+    size_t n;
+};
+/** engine_build_history() - GET /build/history: what builds there were, the newest first, without
+ * their steps. @f: "status", "ref" (the beginning of an id), "name". */
+int engine_build_history(struct engine *e, const struct filters *f, struct arena *a,
+                         struct build_records *ret, struct err *err) MUST;
+/**
+ * engine_build_record() - one of them
+ * @ref: the beginning of an id, or "^N": the Nth before the newest
+ * Return: 0; -ENOENT; -ENOTUNIQ (invalid).
+ */
+int engine_build_record(struct engine *e, const char *ref, struct arena *a,
+                        struct build_record *ret, struct err *err) MUST;
+/** engine_build_record_log() - what it said: JSON messages as POST /build?progress=status sends
+ * them, into @out. */
+int engine_build_record_log(struct engine *e, const char *ref, struct sink *out,
+                            struct err *err) MUST;
+/** engine_build_record_remove() - @ref: NULL for all that have ended. Return: 0; -ENOENT; -EBUSY
+ * (conflict): it runs. */
+int engine_build_record_remove(struct engine *e, const char *ref, struct err *err) MUST;
+
+/* ---- prune ---- */
 
 struct build_prune_opts {
     bool all;

@@ -97,6 +97,12 @@ static const char build_cache[] =
     "  uses INTEGER NOT NULL DEFAULT 0) STRICT, WITHOUT ROWID;"
     "CREATE INDEX build_cache_diff ON build_cache (diff_id);";
 
-const char *const schema_steps[] = {objects,      images,  layer_blobs, kept_blobs,
-                                    no_addresses, indexes, made_blobs,  build_cache};
+/* What builds there were; their output lies in files. */
+static const char build_records[] =
+    "CREATE TABLE build_record ("
+    "  id TEXT PRIMARY KEY, status TEXT NOT NULL, created INTEGER NOT NULL, json TEXT NOT NULL)"
+    "  STRICT, WITHOUT ROWID;";
+
+const char *const schema_steps[] = {objects, images,     layer_blobs, kept_blobs,   no_addresses,
+                                    indexes, made_blobs, build_cache, build_records};
 const int schema_steps_n = sizeof(schema_steps) / sizeof(schema_steps[0]);
