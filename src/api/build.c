@@ -230,8 +230,6 @@ int build_params(struct http_req *req, struct build_opts *ret, struct err *err)
         r = get_caches(req, "cacheimports", &o.rq.cache_imports, err);
     if (r >= 0)
         r = get_caches(req, "cacheexports", &o.rq.cache_exports, err);
-    if (r >= 0 && o.rq.squash)
-        return err_as(err, ERR_NOT_IMPLEMENTED, ENOSYS, "squash is not built yet");
     if (r >= 0)
         r = get_host(req, host, err);
     if (r < 0)

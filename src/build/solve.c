@@ -330,6 +330,8 @@ static int solve(struct build *b, struct arena *a, struct build_result *ret, str
         r = make_pipes(b, err);
     if (r >= 0)
         r = run_stages(b, err);
+    if (r >= 0 && rq->squash)
+        r = squash_result(b, err);
     if (r >= 0)
         r = build_result_image(b, a, ret, err);
     return r < 0 ? r : cache_export_all(b, err);

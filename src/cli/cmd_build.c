@@ -277,7 +277,7 @@ static const struct opt opts[] = {
       .type = "stringArray"),
     O("security-opt", 0, O_LIST, security_opt, "Security options of the steps", .type = "strings"),
     O("shm-size", 0, O_BYTES, shm_size, "Size of /dev/shm of the steps", .def = "0"),
-    O("squash", 0, O_BOOL, squash, LATER, .flags = OPT_HIDDEN),
+    O("squash", 0, O_BOOL, squash, "Make one layer of all that come after the base image's"),
     O("ssh", 0, O_LIST, ssh, "Agent for RUN --mount=type=ssh (\"default\", \"id=socket\")",
       .type = "stringArray"),
     O("tag", 't', O_LIST, tag, "Name of the image (\"NAME[:TAG]\")", .type = "stringArray"),

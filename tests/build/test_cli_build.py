@@ -497,11 +497,6 @@ def test_security_options_and_networks(build):
     build(text, None, "--allow", "network.host").ok()
 
 
-def test_squash_is_the_daemons_to_refuse(build):
-    done = build("FROM busybox\n", None, "--squash")
-    assert done.code == 1 and "squash is not built yet" in done.out
-
-
 def test_target(build):
     build("FROM busybox AS one\nLABEL which=one\nFROM one\nLABEL which=two\n", None, "--target",
           "one").ok()
