@@ -261,14 +261,23 @@ static int post_build(struct api *api, struct http_req *req, struct http_resp *r
     return build_progress_end(&out, r, &res, err);
 }
 
-/* Several names for what may stay: the newest of them wins. */
-static int get_keep(struct http_req *req, int64_t *ret, struct err *err)
+/* "keep-storage" is what older clients call "reserved-space". */
+static int get_space(struct http_req *req, struct build_space *ret, struct err *err)
 {
-    static const char *const keys[] = {"keep-storage", "reserved-space", "max-used-space"};
+    const struct {
+        const char *key;
+        int64_t *to;
+    } all[] = {{"keep-storage", &ret->reserved},
+               {"reserved-space", &ret->reserved},
+               {"max-used-space", &ret->max_used},
+               {"min-free-space", &ret->min_free}};
     int r = 0;
 
-    for (size_t i = 0; r >= 0 && i < sizeof(keys) / sizeof(keys[0]); i++)
-        r = http_query_i64(req, keys[i], ret, err);
+    for (size_t i = 0; r >= 0 && i < sizeof(all) / sizeof(all[0]); i++) {
+        r = http_query_i64(req, all[i].key, all[i].to, err);
+        if (r >= 0 && *all[i].to < 0)
+            r = err_invalid(err, "%s must not be negative", all[i].key);
+    }
     return r;
 }
 
@@ -280,7 +289,7 @@ static int post_prune(struct api *api, struct http_req *req, struct http_resp *r
     int r = api_filters(req, &o.filters, err);
 
     if (r >= 0)
-        r = get_keep(req, &o.keep_b, err);
+        r = get_space(req, &o.space, err);
     if (r >= 0)
         r = engine_build_prune(api->engine, &o, http_arena(req), &ret, err);
     return r < 0 ? r : http_reply_json(resp, 200, &build_prune_response_type, &ret);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "build/build.h"
+#include "build/prune.h"
 #include "engine/engine.h"
 #include "wire/registry.h"
 
@@ -103,7 +104,7 @@ int engine_build_record_remove(struct engine *e, const char *ref, struct err *er
 
 struct build_prune_opts {
     bool all;
-    int64_t keep_b; /* 0: nothing needs to stay */
+    struct build_space space;
     struct filters filters;
 };
 /** engine_build_prune() - POST /build/prune. */

@@ -541,3 +541,12 @@ def test_a_repository(build, repo, git):
     repo.publish()
     tree = build(context="%s/r.git" % git.url).ok().tree()
     assert tree["f"].data == b"second\n"
+
+
+def test_variables_that_the_base_has_not(build):
+    """Of an image that is here its environment is known."""
+    text = "FROM busybox\nENV A=$PATH B=$NOWHERE_TO_BE_SEEN\n"
+    assert "Usage of undefined variable '$NOWHERE_TO_BE_SEEN'" in build(text, None, "--check").out
+    assert "'$PATH'" not in build(text, None, "--check").out
+    text = "ARG I=busybox\nFROM $I\nENV B=$NOWHERE_TO_BE_SEEN\n"
+    assert "UndefinedVar" not in build(text, None, "--check").out
