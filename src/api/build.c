@@ -164,6 +164,21 @@ static void get_hosts(struct http_req *req, struct host_config *h)
     }
 }
 
+/* What is a list of paths for containers is an option here, as the command line has it. */
+static void get_security(struct http_req *req, struct host_config *h)
+{
+    struct strv all = http_query_all(req, "securityopt");
+
+    for (size_t i = 0; i < all.n; i++) {
+        if (strcmp(all.v[i], "systempaths=unconfined") != 0) {
+            strv_push(http_arena(req), &h->security_opt, all.v[i]);
+            continue;
+        }
+        h->masked_paths.v = h->readonly_paths.v = arena_alloc(http_arena(req), sizeof(char *));
+        h->masked_paths.n = h->readonly_paths.n = 0;
+    }
+}
+
 static int get_host(struct http_req *req, struct host_config *h, struct err *err)
 {
     int r = get_numbers(req, h, err);
@@ -173,7 +188,7 @@ static int get_host(struct http_req *req, struct host_config *h, struct err *err
     h->res.cpuset_cpus = text_of(req, "cpusetcpus");
     h->res.cpuset_mems = text_of(req, "cpusetmems");
     h->res.cgroup_parent = text_of(req, "cgroupparent");
-    h->security_opt = http_query_all(req, "securityopt");
+    get_security(req, h);
     get_hosts(req, h);
     return r;
 }
