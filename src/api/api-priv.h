@@ -47,6 +47,9 @@ int api_write(void *resp, const void *p, size_t n, struct err *err) MUST;
 /** POST /build/context, /build/session, and below /build/session/{id}/ */
 http_handler api_build_context, api_build_context_files, api_build_layout, api_build_layout_image,
     api_build_session, api_build_ssh;
+/** below /build/history */
+http_handler api_build_history, api_build_record, api_build_record_log, api_build_record_remove,
+    api_build_records_remove;
 /** api_pull() - POST /images/create?fromImage=...; api_push() - POST /images/{name}/push */
 http_handler api_pull, api_push;
 /** api_seconds() - query parameter of a time-out: *ret points to @store when it was given. */

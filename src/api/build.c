@@ -165,6 +165,21 @@ static void get_hosts(struct http_req *req, struct host_config *h)
     }
 }
 
+/* What is a list of paths for containers is an option here, as the command line has it. */
+static void get_security(struct http_req *req, struct host_config *h)
+{
+    struct strv all = http_query_all(req, "securityopt");
+
+    for (size_t i = 0; i < all.n; i++) {
+        if (strcmp(all.v[i], "systempaths=unconfined") != 0) {
+            strv_push(http_arena(req), &h->security_opt, all.v[i]);
+            continue;
+        }
+        h->masked_paths.v = h->readonly_paths.v = arena_alloc(http_arena(req), sizeof(char *));
+        h->masked_paths.n = h->readonly_paths.n = 0;
+    }
+}
+
 static int get_host(struct http_req *req, struct host_config *h, struct err *err)
 {
     int r = get_numbers(req, h, err);
@@ -174,7 +189,7 @@ static int get_host(struct http_req *req, struct host_config *h, struct err *err
     h->res.cpuset_cpus = text_of(req, "cpusetcpus");
     h->res.cpuset_mems = text_of(req, "cpusetmems");
     h->res.cgroup_parent = text_of(req, "cgroupparent");
-    h->security_opt = http_query_all(req, "securityopt");
+    get_security(req, h);
     get_hosts(req, h);
     return r;
 }
@@ -261,8 +276,6 @@ int build_params(struct http_req *req, struct build_opts *ret, struct err *err)
         r = get_caches(req, "cacheimports", &o.rq.cache_imports, err);
     if (r >= 0)
         r = get_caches(req, "cacheexports", &o.rq.cache_exports, err);
-    if (r >= 0 && o.rq.squash)
-        return err_as(err, ERR_NOT_IMPLEMENTED, ENOSYS, "squash is not built yet");
     if (r >= 0)
         r = get_host(req, host, err);
     if (r < 0)
@@ -294,14 +307,23 @@ static int post_build(struct api *api, struct http_req *req, struct http_resp *r
     return build_progress_end(&out, r, &res, err);
 }
 
-/* Several names for what may stay: the newest of them wins. */
-static int get_keep(struct http_req *req, int64_t *ret, struct err *err)
+/* "keep-storage" is what older clients call "reserved-space". */
+static int get_space(struct http_req *req, struct build_space *ret, struct err *err)
 {
-    static const char *const keys[] = {"keep-storage", "reserved-space", "max-used-space"};
+    const struct {
+        const char *key;
+        int64_t *to;
+    } all[] = {{"keep-storage", &ret->reserved},
+               {"reserved-space", &ret->reserved},
+               {"max-used-space", &ret->max_used},
+               {"min-free-space", &ret->min_free}};
     int r = 0;
 
-    for (size_t i = 0; r >= 0 && i < sizeof(keys) / sizeof(keys[0]); i++)
-        r = http_query_i64(req, keys[i], ret, err);
+    for (size_t i = 0; r >= 0 && i < sizeof(all) / sizeof(all[0]); i++) {
+        r = http_query_i64(req, all[i].key, all[i].to, err);
+        if (r >= 0 && *all[i].to < 0)
+            r = err_invalid(err, "%s must not be negative", all[i].key);
+    }
     return r;
 }
 
@@ -313,7 +335,7 @@ static int post_prune(struct api *api, struct http_req *req, struct http_resp *r
     int r = api_filters(req, &o.filters, err);
 
     if (r >= 0)
-        r = get_keep(req, &o.keep_b, err);
+        r = get_space(req, &o.space, err);
     if (r >= 0)
         r = engine_build_prune(api->engine, &o, http_arena(req), &ret, err);
     return r < 0 ? r : http_reply_json(resp, 200, &build_prune_response_type, &ret);
@@ -322,6 +344,11 @@ static int post_prune(struct api *api, struct http_req *req, struct http_resp *r
 static const struct http_route table[] = {
     {"POST", "/build", post_build, 0, 0},
     {"POST", "/build/context", api_build_context, 0, 0},
+    {"GET", "/build/history", api_build_history, 0, 0},
+    {"DELETE", "/build/history", api_build_records_remove, 0, 0},
+    {"GET", "/build/history/{id}", api_build_record, 0, 0},
+    {"DELETE", "/build/history/{id}", api_build_record_remove, 0, 0},
+    {"GET", "/build/history/{id}/logs", api_build_record_log, 0, 0},
     {"POST", "/build/prune", post_prune, API(1, 31), 0},
     {"POST", "/build/session", api_build_session, 0, 0},
     {"POST", "/build/session/{id}/context", api_build_context_files, 0, 0},

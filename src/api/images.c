@@ -212,30 +212,35 @@ static int post_load(struct api *api, struct http_req *req, struct http_resp *re
     return api_progress_end(resp, r, err);
 }
 
-/* POST /images/create: fromSrc=- imports the body; fromImage pulls. */
+static int say_status(void *arg, const char *text, struct err *err)
+{
+    struct progress_message m = {.status = (char *)(uintptr_t)text};
+
+    return api_progress(arg, &m, err);
+}
+
+/* POST /images/create: fromSrc=- imports the body, fromSrc=URL what is there; fromImage pulls. */
 static int post_create(struct api *api, struct http_req *req, struct http_resp *resp,
                        struct err *err)
 {
-    const char *src = http_query(req, "fromSrc");
-    char *id;
+    const char *src = http_query(req, "fromSrc"), *message = http_query(req, "message");
+    const char *repo = http_query(req, "repo"), *tag = http_query(req, "tag");
+    struct strv changes = http_query_all(req, "changes");
+    struct import_options o = {.message = str_empty(message) ? NULL : message,
+                               .platform = http_query(req, "platform")};
+    char *id = NULL;
 
     if (!str_empty(http_query(req, "fromImage")))
         return api_pull(api, req, resp, err);
     if (str_empty(src))
         return err_invalid(err, "neither fromImage nor fromSrc was given");
-    if (strcmp(src, "-") != 0)
-        return err_as(err, ERR_NOT_IMPLEMENTED, ENOSYS,
-                      "importing from a URL is not built yet: send the archive itself");
-    const char *message = http_query(req, "message");
-    struct strv changes = http_query_all(req, "changes");
-    struct import_options o = {.message = str_empty(message) ? NULL : message,
-                               .platform = http_query(req, "platform")};
-    int r = img_import(api->engine, api_read_body, req, http_query(req, "repo"),
-                       http_query(req, "tag"), &changes, &o, http_arena(req), &id, err);
-    if (r >= 0) {
-        struct progress_message m = {.status = id};
-        r = api_progress(resp, &m, err);
-    }
+    int r = strcmp(src, "-") == 0
+                ? img_import(api->engine, api_read_body, req, repo, tag, &changes, &o,
+                             http_arena(req), &id, err)
+                : img_import_url(api->engine, src, http_client_gone_fd(req), say_status, resp, repo,
+                                 tag, &changes, &o, http_arena(req), &id, err);
+    if (r >= 0)
+        r = say_status(resp, id, err);
     return api_progress_end(resp, r, err);
 }
 

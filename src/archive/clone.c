@@ -239,18 +239,49 @@ static int clone_dir(struct cloner *c, int from, int to, const char *path, struc
     return r < 0 ? r : copy_attributes(from, to, &st, path, err);
 }
 
-int clone_tree(int from, int to, struct clone_result *ret, struct err *err)
+struct cloner *clone_begin(int to)
 {
-    auto_free char *block = xmalloc(BLOCK);
-    struct cloner c = {.root = to, .links = map_new(), .block = block};
+    struct cloner *c = xnew(struct cloner);
+
+    *c = (struct cloner){.root = to, .links = map_new(), .block = xmalloc(BLOCK)};
+    return c;
+}
+
+void clone_end(struct cloner *c)
+{
     size_t pos = 0;
     void *name = NULL;
-    int r = clone_dir(&c, from, to, "", err);
 
-    while (map_next(c.links, &pos, NULL, &name))
+    if (!c)
+        return;
+    while (map_next(c->links, &pos, NULL, &name))
         free(name);
-    map_free(c.links);
+    map_free(c->links);
+    free(c->block);
+    free(c);
+}
+
+int clone_one(struct cloner *c, int from, int to, const char *name, const char *path,
+              struct err *err)
+{
+    return clone_entry(c, from, to, name, path, err);
+}
+
+int clone_dir_attributes(int from, int to, const char *path, struct err *err)
+{
+    struct stat st;
+
+    return fstat(from, &st) < 0 ? err_sys(err, "stat %s", path)
+                                : copy_attributes(from, to, &st, path, err);
+}
+
+int clone_tree(int from, int to, struct clone_result *ret, struct err *err)
+{
+    struct cloner *c = clone_begin(to);
+    int r = clone_dir(c, from, to, "", err);
+
     if (r >= 0 && ret)
-        *ret = c.res;
+        *ret = c->res;
+    clone_end(c);
     return r < 0 ? r : 0;
 }

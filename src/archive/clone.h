@@ -21,3 +21,18 @@ struct clone_result {
  * Return: 0; -ELOOP for a tree of more than 256 levels; -ENOSPC, -EDQUOT; -errno.
  */
 int clone_tree(int from, int to, struct clone_result *ret, struct err *err) MUST;
+
+/*
+ * The same name by name, for who puts a tree together from several: files that had one content by
+ * several names have it again, as long as they come through one cloner.
+ */
+struct cloner;
+/** clone_begin() - @to: root of what will be made; stays the caller's. */
+struct cloner *clone_begin(int to);
+void clone_end(struct cloner *c); /* NULL is fine */
+/** clone_one() - @name of the directory @from, anything but a directory, into the directory @to
+ * under the same name; @path: from the root. */
+int clone_one(struct cloner *c, int from, int to, const char *name, const char *path,
+              struct err *err) MUST;
+/** clone_dir_attributes() - of a directory to another; last, since its content changes its time. */
+int clone_dir_attributes(int from, int to, const char *path, struct err *err) MUST;

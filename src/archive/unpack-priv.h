@@ -57,7 +57,5 @@ int unpack_set_attributes_at(struct unpacker *u, const char *base, const struct 
 /* unpack_whiteout.c */
 /** unpack_whiteout() - Return: 1 it was one; 0 it is an ordinary name; -errno. */
 int unpack_whiteout(struct unpacker *u, const char *base, struct err *err) MUST;
-/** unpack_set_opaque() - nothing of the layers below shows in this directory. */
-int unpack_set_opaque(int fd, struct err *err) MUST;
 /** unpack_is_aufs() - metadata of aufs, which mean nothing: @name is cleaned. */
 bool unpack_is_aufs(const struct unpacker *u, const char *name);

@@ -50,3 +50,6 @@ struct unpack_options {
  */
 int unpack_tar(struct source *s, int root_fd, const struct unpack_options *opts, uint64_t *ret_size,
                struct err *err) MUST;
+
+/** unpack_set_opaque() - nothing of the layers below shows in this directory. */
+int unpack_set_opaque(int fd, struct err *err) MUST;

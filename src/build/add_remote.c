@@ -24,14 +24,6 @@ bool add_is_pinned(const struct add_remote *r, struct arena *a)
            (is_whole_commit(u.ref) || is_whole_commit(u.commit) || is_whole_commit(r->checksum));
 }
 
-static const char *agent(const struct build_request *rq)
-{
-    for (size_t i = 0; i < rq->ssh.n; i++)
-        if (strcmp(rq->ssh.v[i].id, "default") == 0)
-            return rq->ssh.v[i].path;
-    return NULL;
-}
-
 static int get_git(const struct fetcher *f, const struct add_remote *r, struct arena *a,
                    struct fetched *ret, struct err *err)
 {
@@ -56,7 +48,9 @@ int add_fetch(struct stage *st, const struct add_remote *r, struct fetched *ret,
     const struct fetcher f = {.web = b->host->web,
                               .tmp_fd = b->builder->tmp_fd,
                               .gone_fd = &b->cancel_rd,
-                              .ssh_agent = agent(b->rq)};
+                              .ssh_agent = build_default_agent(b->rq),
+                              .secrets = b->rq->secrets.v,
+                              .nsecrets = b->rq->secrets.n};
     bool git = git_url_is(r->source);
 
     *ret = (struct fetched){.fd = -1};

@@ -131,6 +131,9 @@ struct build_result {
     int exit_code; /* of the command that failed; also written after an error */
 };
 
+/** build_default_agent() - path of the agent that git asks, or NULL. */
+const char *build_default_agent(const struct build_request *rq);
+
 /**
  * builder_new() - what builds of one daemon share; removes what a killed one left
  * @host, @store: outlive it. Below the data root it has "build/": cache mounts, and what lives as

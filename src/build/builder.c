@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/auto.h"
 #include "base/io.h"
@@ -74,6 +75,14 @@ void builder_free(struct builder *b)
     (void)pthread_mutex_destroy(&b->lock);
     (void)pthread_cond_destroy(&b->changed);
     free(b);
+}
+
+const char *build_default_agent(const struct build_request *rq)
+{
+    for (size_t i = 0; i < rq->ssh.n; i++)
+        if (strcmp(rq->ssh.v[i].id, "default") == 0)
+            return rq->ssh.v[i].path;
+    return NULL;
 }
 
 bool builder_try_claim(struct builder *b, const char *key)

@@ -117,17 +117,11 @@ static int export_one(struct build *b, const struct build_cache_spec *spec,
 
 /* ---- telling ---- */
 
-static struct build_step *new_step(struct build *b, const struct build_cache_spec *spec)
+static char *shown(struct build *b, const struct build_cache_spec *spec)
 {
-    struct build_step *s = arena_new(&b->a, struct build_step);
-
-    s->id = (unsigned)b->steps.n;
-    s->text = arena_printf(&b->a, "exporting cache to %s%s%s",
-                           str_eq(spec->type, "registry") ? "registry" : "client directory",
-                           str_empty(spec->ref) ? "" : " ", str_or(spec->ref, ""));
-    s->name = s->text;
-    arena_push(&b->a, b->steps) = s;
-    return s;
+    return arena_printf(&b->a, "exporting cache to %s%s%s",
+                        str_eq(spec->type, "registry") ? "registry" : "client directory",
+                        str_empty(spec->ref) ? "" : " ", str_or(spec->ref, ""));
 }
 
 static int tell(struct build *b, enum build_event_kind kind, struct build_step *s, const char *text,
@@ -144,9 +138,9 @@ static int tell(struct build *b, enum build_event_kind kind, struct build_step *
 
 static int export_and_tell(struct build *b, const struct build_cache_spec *spec, struct err *err)
 {
-    struct build_step *s = new_step(b, spec);
+    struct build_step *s = NULL;
     struct err why = {0};
-    int r = tell(b, BUILD_PLANNED, s, NULL, err);
+    int r = plan_more(b, shown(b, spec), &s, err);
 
     if (r >= 0)
         r = tell(b, BUILD_STARTED, s, NULL, err);

@@ -54,6 +54,9 @@ int check_config_parse(const char *text, struct arena *a, struct check_config *r
 void check_program(const struct check_input *in, const struct check_config *c, struct arena *a,
                    struct check_warnings *ret);
 
+/** check_names_secret() - by its name a variable seems to hold one: "API_TOKEN". */
+bool check_names_secret(const char *name);
+
 /** check_base_platform() - warns when a base image was made for another platform than that of the
  * build. @have, @want: "linux/amd64". */
 void check_base_platform(const struct ins *from, const char *image, const char *have,

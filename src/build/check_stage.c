@@ -49,14 +49,19 @@ static bool has_part(const char *name, const char *const *words, size_t n)
     }
 }
 
-static void check_secret(struct spot *p, const char *name)
+bool check_names_secret(const char *name)
 {
     static const char *const secret[] = {"apikey",   "auth",  "credential", "credentials", "key",
                                          "password", "pword", "passwd",     "secret",      "token"};
     static const char *const harmless[] = {"public", "file", "version"};
 
-    if (has_part(name, secret, sizeof(secret) / sizeof(secret[0])) &&
-        !has_part(name, harmless, sizeof(harmless) / sizeof(harmless[0])))
+    return has_part(name, secret, sizeof(secret) / sizeof(secret[0])) &&
+           !has_part(name, harmless, sizeof(harmless) / sizeof(harmless[0]));
+}
+
+static void check_secret(struct spot *p, const char *name)
+{
+    if (check_names_secret(name))
         check_warn(p->k, RULE_SECRETS_USED_IN_ARG_OR_ENV, p->ins->at,
                    "Do not use ARG or ENV instructions for sensitive data (%s %s)",
                    ins_name(p->ins->op), text_quote(p->k->a, name));

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct build_secret;
 struct dist_config;
 
 #define FETCH_MAX_B (UINT64_C(16) << 30) /* of one file, or one pack of a repository */
@@ -21,7 +22,14 @@ struct fetcher {
     int tmp_fd;                    /* where directories are made */
     const int *gone_fd;            /* end it when that hangs up; -1: never */
     const char *ssh_agent;         /* a socket's path, or NULL */
+    const struct build_secret *secrets;
+    size_t nsecrets; /* "GIT_AUTH_TOKEN", "GIT_AUTH_HEADER", also with ".HOST" */
 };
+
+/** git_auth_header() - what lets us into the repository, of the secrets: "http.URL.extraHeader" and
+ * its value, in @a. Return: 1; 0: there is none, or it is not reached by HTTP; -EINVAL. */
+int git_auth_header(const struct fetcher *f, const struct git_url *u, struct arena *a,
+                    char **ret_key, char **ret_val, struct err *err) MUST;
 
 struct fetched {
     int tmp_fd;    /* of the fetcher */

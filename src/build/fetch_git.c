@@ -71,8 +71,16 @@ static void set(struct arena *a, struct strv *env, const char *name, const char 
         strv_push(a, env, arena_printf(a, "%s=%s", name, val));
 }
 
-/* Options by environment hold for what git starts, too: submodules. */
-static void set_config(struct arena *a, struct strv *env)
+static void set_one(struct arena *a, struct strv *env, size_t i, const char *key, const char *val)
+{
+    strv_push(a, env, arena_printf(a, "GIT_CONFIG_KEY_%zu=%s", i, key));
+    strv_push(a, env, arena_printf(a, "GIT_CONFIG_VALUE_%zu=%s", i, val));
+}
+
+/* Options by environment hold for what git starts, too: submodules. Secrets are seen there by
+ * nobody but root. */
+static int set_config(const struct fetcher *f, const struct git_url *u, struct arena *a,
+                      struct strv *env, struct err *err)
 {
     static const char *const all[][2] = {
         {"core.hooksPath", "/dev/null"},
@@ -87,12 +95,15 @@ static void set_config(struct arena *a, struct strv *env)
         {"http.followRedirects", "initial"},
     };
     size_t n = sizeof(all) / sizeof(all[0]);
+    char *key = NULL, *val = NULL;
+    int r = git_auth_header(f, u, a, &key, &val, err);
 
-    for (size_t i = 0; i < n; i++) {
-        strv_push(a, env, arena_printf(a, "GIT_CONFIG_KEY_%zu=%s", i, all[i][0]));
-        strv_push(a, env, arena_printf(a, "GIT_CONFIG_VALUE_%zu=%s", i, all[i][1]));
-    }
+    for (size_t i = 0; i < n; i++)
+        set_one(a, env, i, all[i][0], all[i][1]);
+    if (r > 0)
+        set_one(a, env, n++, key, val);
     strv_push(a, env, arena_printf(a, "GIT_CONFIG_COUNT=%zu", n));
+    return r < 0 ? r : 0;
 }
 
 /* The agent is the client's; known hosts are those that the administrator knows. */
@@ -100,7 +111,8 @@ static void set_config(struct arena *a, struct strv *env)
     "ssh -F /dev/null -o BatchMode=yes -o StrictHostKeyChecking=yes -o IdentityFile=none "         \
     "-o ConnectTimeout=30 -o ServerAliveInterval=20"
 
-static struct strv environment_of(const struct fetcher *f, struct arena *a)
+static int environment_of(const struct fetcher *f, const struct git_url *u, struct arena *a,
+                          struct strv *ret, struct err *err)
 {
     struct strv env = {0};
 
@@ -121,8 +133,9 @@ static struct strv environment_of(const struct fetcher *f, struct arena *a)
     set(a, &env, "http_proxy", f->web->http_proxy);
     set(a, &env, "https_proxy", f->web->https_proxy);
     set(a, &env, "no_proxy", f->web->no_proxy);
-    set_config(a, &env);
-    return env;
+    int r = set_config(f, u, a, &env, err);
+    *ret = env;
+    return r;
 }
 
 /* ---- running it ---- */
@@ -147,8 +160,11 @@ static int run(const struct fetcher *f, const struct git_url *u, int dir, int ou
                           (char *)(u->submodules ? "1" : "0"),
                           u->shown,
                           NULL};
-    struct strv env = environment_of(f, a);
+    struct strv env = {0};
     auto_close int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    int r = null < 0 ? err_sys(err, "open /dev/null") : environment_of(f, u, a, &env, err);
+    if (r < 0)
+        return r;
     const struct program p = {.path = "/bin/sh",
                               .argv = argv,
                               .env = strv_z(a, &env),
@@ -160,7 +176,7 @@ static int run(const struct fetcher *f, const struct git_url *u, int dir, int ou
                               .gone_fd = *f->gone_fd,
                               .file_max_b = FETCH_MAX_B};
 
-    return null < 0 ? err_sys(err, "open /dev/null") : program_run(&p, err);
+    return program_run(&p, err);
 }
 
 /* What git says may quote the URL; what does is left out. */

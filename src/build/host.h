@@ -30,6 +30,7 @@ struct build_run {
     const char *user, *workdir, *hostname;
     const char *network;               /* "default", "none", "host", or a network's name */
     bool insecure;                     /* --security=insecure */
+    struct strv devices;               /* paths below /dev */
     VEC_OF(struct oci_mount *) mounts; /* sources are paths of the host */
     const struct host_config *host;    /* limits, hosts, DNS that the request asks for */
     int gone_fd;                       /* stop when it hangs up; -1: never */

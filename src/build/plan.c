@@ -271,6 +271,18 @@ struct build_step *plan_step(struct build *b, const char *stage, const char *tex
     return s;
 }
 
+int plan_more(struct build *b, const char *text, struct build_step **ret, struct err *err)
+{
+    struct build_step *s = arena_new(&b->a, struct build_step);
+
+    s->id = (unsigned)b->steps.n;
+    s->name = s->text = arena_strdup(&b->a, text);
+    arena_push(&b->a, b->steps) = s;
+    struct build_event e = {.kind = BUILD_PLANNED, .step = s};
+    *ret = s;
+    return build_tell_event(b, &e, err);
+}
+
 bool plan_is_step(const struct ins *ins)
 {
     return ins->op == INS_RUN || ins->op == INS_COPY || ins->op == INS_ADD ||

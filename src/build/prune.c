@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include "base/auto.h"
 #include "base/dir.h"
@@ -156,16 +157,44 @@ static bool goes(const struct build_prune *p, const struct build_kept *k)
            (!p->wanted || p->wanted(p->ctx, k));
 }
 
+/* How much of @used may be left. Source: BuildKit, cache/manager.go, calculateKeepBytes(). */
+static int64_t keep_of(const struct build_space *s, int64_t used, int64_t free_b)
+{
+    int64_t keep = s->max_used, excess = s->min_free - free_b;
+
+    if (!s->max_used && !s->min_free)
+        return s->reserved;
+    if (s->min_free && excess > 0)
+        keep = s->max_used && s->max_used < used - excess ? s->max_used : used - excess;
+    else if (!s->max_used)
+        keep = INT64_MAX; /* there is room enough */
+    keep = keep > s->reserved ? keep : s->reserved;
+    return keep > 0 ? keep : 0;
+}
+
+static int free_space(const struct builder *b, int64_t *ret, struct err *err)
+{
+    struct statvfs fs;
+
+    if (fstatvfs(b->dir_fd, &fs) < 0)
+        return err_sys(err, "look at the builder's file system");
+    *ret = (int64_t)(fs.f_bavail * fs.f_frsize);
+    return 0;
+}
+
 int64_t build_prune(struct builder *b, const struct build_prune *p, struct arena *a,
                     struct strv *ret_ids, struct err *err)
 {
     struct build_kepts all = {0};
-    int64_t left = 0, freed = 0;
+    int64_t left = 0, freed = 0, room = 0;
     int r = build_kept_list(b, a, &all, err);
 
+    if (r >= 0)
+        r = free_space(b, &room, err);
     for (size_t i = 0; i < all.n; i++)
         left += all.v[i].shared ? 0 : all.v[i].size;
-    for (size_t i = 0; r >= 0 && i < all.n && (p->keep_b == 0 || left > p->keep_b); i++) {
+    int64_t keep = keep_of(&p->space, left, room);
+    for (size_t i = 0; r >= 0 && i < all.n && (keep == 0 || left > keep); i++) {
         const struct build_kept *k = &all.v[i];
         if (!goes(p, k))
             continue;

@@ -30,10 +30,17 @@ struct build_kepts {
 int build_kept_list(struct builder *b, struct arena *a, struct build_kepts *ret,
                     struct err *err) MUST;
 
+/* Bytes; 0: no such limit, and without any everything goes. */
+struct build_space {
+    int64_t reserved; /* so much may stay in any case */
+    int64_t max_used; /* not more */
+    int64_t min_free; /* on the file system, as far as the others allow */
+};
+
 struct build_prune {
-    bool all;          /* shared ones and contexts, too */
-    int64_t before_ns; /* only what was last used before; INT64_MAX: whenever */
-    int64_t keep_b;    /* stop when so much is left; 0: remove all */
+    bool all;                 /* shared ones and contexts, too */
+    int64_t before_ns;        /* only what was last used before; INT64_MAX: whenever */
+    struct build_space space; /* stop when it is kept */
     /* Only what this says yes to; may be NULL. */
     bool (*wanted)(void *ctx, const struct build_kept *k);
     void *ctx;

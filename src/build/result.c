@@ -36,12 +36,13 @@ static void complete(struct build *b, struct stage *st)
         strmap_set(&st->a, &st->config->labels, labels->v[i].key, labels->v[i].val);
 }
 
-/* The steps stay in memory: a cache may be written of them. */
+/* The steps stay in memory: a cache may be written of them. What is squashed has their layers no
+ * more. */
 static void encode(const struct build *b, const struct stage *st, struct buf *out)
 {
     struct oci_image img = *st->image;
 
-    if (!str_eq(strmap_get(&b->rq->args, "BUILDKIT_INLINE_CACHE"), "1"))
+    if (!str_eq(strmap_get(&b->rq->args, "BUILDKIT_INLINE_CACHE"), "1") || b->rq->squash)
         img.steps.n = 0;
     json_encode(&oci_image_type, &img, out);
 }

@@ -57,6 +57,10 @@ struct stage {
     struct oci_image_config *config; /* of image */
     struct scope scope;
     bool cmd_set;
+    struct {
+        const char *image;      /* id of the image that it all began with, or NULL */
+        size_t layers, history; /* how much of both is that image's */
+    } root;
     int64_t time_ns; /* when what is there was made: of its last step */
 };
 
@@ -118,6 +122,8 @@ bool plan_is_step(const struct ins *ins);
 struct build_step *plan_step(struct build *b, const char *stage, const char *text);
 /** plan_place() - "linux/arm64 build", which stands in front of "2/5"; "" for nothing to say. */
 const char *plan_place(struct stage *st);
+/** plan_more() - one that is in no stage, when these have ended; tells of it. */
+int plan_more(struct build *b, const char *text, struct build_step **ret, struct err *err) MUST;
 
 /* solve.c */
 int build_tell_event(struct build *b, struct build_event *e, struct err *err) MUST;
@@ -184,6 +190,9 @@ int step_workdir(struct stage *st, const struct planned *p, struct err *err) MUS
  * read. Return: fd. */
 int stage_tree(struct build *b, const struct strv *layers, struct layer_stage *into,
                struct err *err) MUST;
+
+/** squash_result() - all layers of the result that are not its base image's become one. */
+int squash_result(struct build *b, struct err *err) MUST;
 
 /* result.c */
 int build_result_image(struct build *b, struct arena *a, struct build_result *ret,

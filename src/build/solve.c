@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "base/io.h"
@@ -288,6 +289,24 @@ static int tell_warnings(struct build *b, const struct check_warnings *w, struct
     return r;
 }
 
+/* The environment of a base image that is here. Of one that is not, of another context of that
+ * name, or of a name with variables in it, nothing is known. */
+static const struct strv *base_env(void *ctx, const struct df_stage *stage)
+{
+    struct build *b = ctx;
+    const char *name = stage->from->from.image;
+    struct oci_image *img = NULL;
+    struct image_row row;
+
+    for (size_t i = 0; i < b->rq->named.n; i++)
+        if (strcasecmp(b->rq->named.v[i].name, name) == 0)
+            return NULL;
+    if (strchr(name, '$') || image_resolve(b->store, name, &b->a, &row, NULL) < 0 ||
+        image_config_read(b->store, row.id, &b->a, &img, NULL, NULL) < 0)
+        return NULL;
+    return img->config ? &img->config->env : NULL;
+}
+
 /* The request's configuration of the checks goes before the file's. */
 static int check(struct build *b, struct err *err)
 {
@@ -296,7 +315,9 @@ static int check(struct build *b, struct err *err)
                                    .program = &b->program,
                                    .build_args = &b->rq->args,
                                    .ignore = b->rq->ignored,
-                                   .target = b->rq->target};
+                                   .target = b->rq->target,
+                                   .base_env = base_env,
+                                   .ctx = b};
     struct check_warnings w = {0};
     int r = check_config_parse(config ? config : b->file.check, &b->a, &b->checks, err);
 
@@ -332,6 +353,8 @@ static int solve(struct build *b, struct arena *a, struct build_result *ret, str
         r = make_pipes(b, err);
     if (r >= 0)
         r = run_stages(b, err);
+    if (r >= 0 && rq->squash)
+        r = squash_result(b, err);
     if (r >= 0)
         r = build_result_image(b, a, ret, err);
     return r < 0 ? r : cache_export_all(b, err);

@@ -38,6 +38,9 @@ static int from_image(struct stage *st, const char *id, struct err *err)
         st->time_ns = created;
     if (!st->image->config)
         st->image->config = arena_new(&st->a, struct oci_image_config);
+    st->root.image = arena_strdup(&st->a, id);
+    st->root.layers = st->layers.n;
+    st->root.history = st->image->history.n;
     return 0;
 }
 
@@ -45,6 +48,7 @@ static void from_stage(struct stage *st, const struct stage *base)
 {
     st->image = json_clone(&oci_image_type, base->image, &st->a);
     st->time_ns = base->time_ns;
+    st->root = base->root;
 }
 
 /* One instruction of a base image's ONBUILD. */

@@ -6,6 +6,7 @@
 #include "base/auto.h"
 #include "build/apply.h"
 #include "build/key.h"
+#include "build/run_device.h"
 #include "build/run_mounts.h"
 #include "build/solve-priv.h"
 #include "image/adopt.h"
@@ -13,7 +14,7 @@
 struct running {
     struct stage *st;
     const struct planned *p;
-    struct strv argv;
+    struct strv argv, devices;
     struct run_mounts mounts;
 };
 
@@ -56,8 +57,6 @@ static int check_allowed(const struct running *x, struct err *err)
     if (str_eq(r->security, "insecure") && !strv_has(&rq->allow, "security.insecure"))
         return err_as(err, ERR_DENIED, EPERM,
                       "security.insecure is not allowed: --allow security.insecure");
-    if (r->devices.n)
-        return err_as(err, ERR_NOT_IMPLEMENTED, ENOSYS, "RUN --device is not built yet");
     return 0;
 }
 
@@ -100,6 +99,7 @@ static int run(void *ctx, struct layer_stage *into, struct adopt_options *o, str
         .hostname = strmap_get(&b->rq->args, "BUILDKIT_SANDBOX_HOSTNAME"),
         .network = network_of(x),
         .insecure = str_eq(x->p->ins->run.security, "insecure"),
+        .devices = x->devices,
         .host = b->rq->host,
         .gone_fd = b->cancel_rd,
     };
@@ -124,6 +124,8 @@ static int run_key(struct running *x, struct key *k, struct err *err)
     key_text(k, "workdir", st->config->working_dir);
     key_text(k, "network", network_of(x));
     key_text(k, "security", x->p->ins->run.security);
+    if (x->devices.n) /* else the keys of all other steps would change */
+        key_list(k, "devices", &x->devices);
     return run_mounts_key(&x->mounts, k, err);
 }
 
@@ -153,6 +155,8 @@ int step_run(struct stage *st, const struct planned *p, struct err *err)
     x.argv = run_argv(st, p->ins);
     if (r >= 0)
         r = check_allowed(&x, err);
+    if (r >= 0)
+        r = run_devices_plan(st, p, &x.devices, err);
     if (r >= 0)
         r = run_mounts_plan(&x.mounts, st, p, err);
     if (r < 0)

@@ -252,10 +252,10 @@ int build_context_open(struct cli *cli, const struct build_flags *f, const char 
         return open_main(ret, f, where, err);
     ret->remote = where;
     ret->dockerfile = str_empty(f->file) ? NULL : f->file;
-    return str_eq(f->file, "-") ? err_as(err, ERR_NOT_IMPLEMENTED, ENOSYS,
-                                         "a Dockerfile on stdin for a remote context is not built "
-                                         "yet")
-                                : 0;
+    if (!str_eq(f->file, "-"))
+        return 0;
+    make_up_name(ret, DOCKERFILE);
+    return read_stdin(DOCKERFILE_MAX, "the Dockerfile", &ret->file, err);
 }
 
 void build_context_done(struct build_context *c)

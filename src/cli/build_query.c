@@ -184,9 +184,8 @@ static int put_security(struct query *q, const struct strv *v, struct err *err)
 
     if (r < 0)
         return r;
-    if (hc.masked_paths.v)
-        return not_built("--security-opt systempaths=unconfined for builds", err);
     put_all(q, "securityopt", &hc.security_opt);
+    put(q, "securityopt", hc.masked_paths.v ? "systempaths=unconfined" : NULL);
     return 0;
 }
 

@@ -16,6 +16,7 @@
 #include "base/auto.h"
 #include "base/mem.h"
 #include "cli/build.h"
+#include "cli/build_key.h"
 #include "cli/cli.h"
 #include "cli/cmds.h"
 #include "http/stream.h"
@@ -28,6 +29,7 @@ struct build_agent {
     struct build_agent *next;
     struct http_raw raw;
     struct sockaddr_un agent;
+    struct key_agent *keys; /* when it is one of our own */
     pthread_t thread;
 };
 
@@ -76,28 +78,65 @@ static void *agent_main(void *arg)
     }
 }
 
-/* ---- "id=socket" ---- */
+/* ---- "id=socket", "id=key,key" ---- */
 
-static int find_agent(struct cli *cli, const char *spec, char **ret_id, struct sockaddr_un *ret,
-                      struct err *err)
+static int set_path(struct build_agent *a, const char *spec, const char *path, struct err *err)
 {
-    const char *eq = strchr(spec, '='), *path = eq ? eq + 1 : getenv("SSH_AUTH_SOCK");
+    a->agent = (struct sockaddr_un){.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof(a->agent.sun_path))
+        return err_invalid(err, "--ssh %s: the path is too long for a socket", spec);
+    memcpy(a->agent.sun_path, path, strlen(path) + 1);
+    return 0;
+}
+
+/* Return: 1 it is a socket; 0 a file. */
+static int is_socket(struct cli *cli, const char *spec, const char *path, struct err *err)
+{
     struct stat st;
 
-    *ret_id = arena_strndup(&cli->arena, spec, eq ? (size_t)(eq - spec) : strlen(spec));
-    *ret = (struct sockaddr_un){.sun_family = AF_UNIX};
-    if (str_empty(path))
-        return err_invalid(err, "--ssh %s: there is no agent: SSH_AUTH_SOCK is not set", spec);
     if (stat(path, &st) < 0)
         return err_as(err, ERR_INVALID, errno, "--ssh %s: %s: %s", spec, path,
                       errno_text(&cli->arena, errno));
-    if (!S_ISSOCK(st.st_mode))
-        return err_as(err, ERR_NOT_IMPLEMENTED, ENOSYS,
-                      "--ssh %s: keys in files are not built yet: add it to an agent", spec);
-    if (strlen(path) >= sizeof(ret->sun_path))
-        return err_invalid(err, "--ssh %s: the path is too long for a socket", spec);
-    memcpy(ret->sun_path, path, strlen(path) + 1);
-    return 0;
+    if (!S_ISSOCK(st.st_mode) && !S_ISREG(st.st_mode))
+        return err_invalid(err, "--ssh %s: %s is neither a socket nor a key", spec, path);
+    return S_ISSOCK(st.st_mode);
+}
+
+static int use_keys(struct cli *cli, const char *spec, const struct strv *files,
+                    struct build_agent *a, struct err *err)
+{
+    for (size_t i = 0; i < files->n; i++) {
+        int r = is_socket(cli, spec, files->v[i], err);
+        if (r < 0)
+            return r;
+        if (r > 0)
+            return err_invalid(err, "--ssh %s: only one socket can be given, and no key with it",
+                               spec);
+    }
+    int r = key_agent_new(cli, files, &a->keys, err);
+    return r < 0 ? err_wrap(err, r, "--ssh %s", spec)
+                 : set_path(a, spec, key_agent_path(a->keys), err);
+}
+
+static int find_agent(struct cli *cli, const char *spec, char **ret_id, struct build_agent *a,
+                      struct err *err)
+{
+    const char *eq = strchr(spec, '='), *path = eq ? eq + 1 : getenv("SSH_AUTH_SOCK");
+
+    *ret_id = arena_strndup(&cli->arena, spec, eq ? (size_t)(eq - spec) : strlen(spec));
+    if (str_empty(path))
+        return err_invalid(err, "--ssh %s: there is no agent: SSH_AUTH_SOCK is not set", spec);
+    struct strv files = str_split(&cli->arena, path, ',');
+    int r = files.n == 1 ? is_socket(cli, spec, path, err) : 0;
+    if (r != 0)
+        return r < 0 ? r : set_path(a, spec, path, err);
+    return use_keys(cli, spec, &files, a, err);
+}
+
+static void agent_free(struct build_agent *a)
+{
+    key_agent_free(a->keys);
+    free(a);
 }
 
 static int open_one(struct cli *cli, const char *spec, const char *session,
@@ -105,20 +144,20 @@ static int open_one(struct cli *cli, const char *spec, const char *session,
 {
     struct build_agent *a = xnew(struct build_agent);
     char *id = NULL;
-    int r = find_agent(cli, spec, &id, &a->agent, err);
+    int r = find_agent(cli, spec, &id, a, err);
 
     if (r >= 0) {
         char *t = cli_target(cli, "/build/session/%s/ssh", session, NULL);
         r = client_upgrade(cli->client, cli_query(cli, t, "id", id), NULL, NULL, &a->raw, err);
     }
     if (r < 0) {
-        free(a);
+        agent_free(a);
         return r;
     }
     int no = pthread_create(&a->thread, NULL, agent_main, a);
     if (no) {
         http_raw_done(&a->raw);
-        free(a);
+        agent_free(a);
         return err_no(err, no, "start a thread");
     }
     a->next = *all;
@@ -144,6 +183,6 @@ void build_agents_close(struct build_agent **all)
         (void)shutdown(a->raw.s->fd, SHUT_RDWR);
         (void)pthread_join(a->thread, NULL);
         http_raw_done(&a->raw);
-        free(a);
+        agent_free(a);
     }
 }

@@ -59,7 +59,9 @@ static int64_t pack(void *ctx, struct sink *out, struct err *err)
 {
     struct build_context *c = ctx;
     const struct pack_options o = {.skip = skip, .ctx = c};
-    int r = c->shown ? add_outside(c, out, err) : 0;
+    int r = c->remote  ? add_member(out, c->dockerfile, &c->file, err) /* its patterns are there */
+            : c->shown ? add_outside(c, out, err)
+                       : 0;
 
     if (r < 0)
         return r;

@@ -218,18 +218,36 @@ static int run_help(struct cli *cli, const struct strv *words)
     char *path = words->v[1];
     if (words->n > 2)
         path = arena_printf(&cli->arena, "%s %s", words->v[1], words->v[2]);
+    if (words->n > 3)
+        path = arena_printf(&cli->arena, "%s %s", path, words->v[3]);
     const struct command *c = command_find(path);
     if (c)
         return show_command(c, path);
     return g ? show_group(g, stdout) : unknown(path, NULL);
 }
 
+/* A command of three words: "buildx history ls". */
+static const struct command *find_deep(struct cli *cli, const struct strv *words, char **ret_path)
+{
+    if (words->n < 3)
+        return NULL;
+    *ret_path = arena_printf(&cli->arena, "%s %s %s", words->v[0], words->v[1], words->v[2]);
+    return command_find(*ret_path);
+}
+
 static int run_words(struct cli *cli, const struct strv *words)
 {
+    char *path = NULL;
+
     if (words->n == 0)
         return show_top(cli);
     if (str_eq(words->v[0], "help"))
         return run_help(cli, words);
+    const struct command *deep = find_deep(cli, words, &path);
+    if (deep) {
+        struct strv after = rest_of(words, 3);
+        return run_command(cli, deep, path, &after);
+    }
     const struct group *g = group_find(words->v[0]);
     if (g)
         return run_group(cli, g, words);

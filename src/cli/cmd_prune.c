@@ -137,7 +137,8 @@ static char *build_query(struct cli *cli, char *t, const struct prune_opts *o, b
         int64_t val;
     } sizes[] = {{"keep-storage", o->keep_storage},
                  {"reserved-space", o->reserved_space},
-                 {"max-used-space", o->max_used_space}};
+                 {"max-used-space", o->max_used_space},
+                 {"min-free-space", o->min_free_space}};
 
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
         if (sizes[i].val)
@@ -187,8 +188,6 @@ static int run(struct cli *cli, void *opts, const struct strv *args, struct err 
         k++;
     if (!agreed(cli, o, o->all && k->warning_all ? k->warning_all : k->warning))
         return err_as(err, ERR_INVALID, ECANCELED, "%s has been cancelled", cli->path);
-    if (o->min_free_space)
-        return err_as(err, ERR_NOT_IMPLEMENTED, ENOSYS, "--min-free-space is not built yet");
     int r = need_client(cli, err);
     if (r < 0 || (r = prune_kind(cli, k, o, o->all, &t, err)) < 0)
         return r;
@@ -252,11 +251,12 @@ static const struct opt builder_opts[] = {
     O("all", 'a', O_BOOL, all, "Remove all of it: also what images share, and kept contexts"),
     FILTER,
     FORCE,
-    O("keep-storage", 0, O_BYTES, keep_storage, "How much of it may stay", .def = "0"),
-    O("max-used-space", 0, O_BYTES, max_used_space, "The same as --keep-storage", .def = "0"),
-    O("min-free-space", 0, O_BYTES, min_free_space, "Not built yet", .def = "0",
-      .flags = OPT_HIDDEN),
-    O("reserved-space", 0, O_BYTES, reserved_space, "The same as --keep-storage", .def = "0"),
+    O("keep-storage", 0, O_BYTES, keep_storage, "The same as --reserved-space", .def = "0"),
+    O("max-used-space", 0, O_BYTES, max_used_space, "How much of it may stay at most", .def = "0"),
+    O("min-free-space", 0, O_BYTES, min_free_space,
+      "How much shall be free on the disk, as far as the reserved space allows", .def = "0"),
+    O("reserved-space", 0, O_BYTES, reserved_space, "How much of it may stay in any case",
+      .def = "0"),
     O("verbose", 0, O_BOOL, verbose, "Accepted, without effect", .flags = OPT_HIDDEN),
 };
 static const struct opt system_opts[] = {

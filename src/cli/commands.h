@@ -76,6 +76,10 @@
     X(manifest_rm)                                                                                 \
     X(cp)                                                                                          \
     X(build)                                                                                       \
+    X(history_ls)                                                                                  \
+    X(history_inspect)                                                                             \
+    X(history_logs)                                                                                \
+    X(history_rm)                                                                                  \
     X(completion)
 
 #define DECLARE(name) extern const struct command cmd_##name;

@@ -63,6 +63,7 @@ struct build_context {
     bool keep_git_dir;      /* of repositories */
     struct fetched file;    /* a download that the context came out of */
     struct fetched dir;     /* the context */
+    struct fetched own;     /* the client's Dockerfile for a context of the net */
     int fd;                 /* what of it counts */
     bool kept;              /* it is one that stays for the next build */
     char *path;             /* the same, absolute */

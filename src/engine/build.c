@@ -7,6 +7,7 @@
 #include "base/auto.h"
 #include "distribution/platform.h"
 #include "engine/build-priv.h"
+#include "engine/build_history.h"
 #include "engine/images-priv.h"
 #include "engine/registry-priv.h"
 
@@ -18,6 +19,8 @@ int engine_builder_open(struct engine *e, struct err *err)
 
     if (r >= 0)
         r = engine_build_limits(e, err);
+    if (r >= 0)
+        r = history_open(e, err);
     if (r < 0)
         return r;
     e->build_host = (struct build_host){.data_path = e->data_path,
@@ -138,19 +141,49 @@ static int build(struct engine *e, const struct build_opts *o, const struct buil
     return r;
 }
 
+static int build_in_session(struct engine *e, const struct build_opts *o,
+                            struct build_session *session, struct source *body, struct arena *a,
+                            struct build_result *ret, struct err *err)
+{
+    struct build_context c = {0};
+    int r = build_context_open(e, o, session, body, a, &c, err);
+
+    if (r >= 0)
+        r = build(e, o, &c, session, a, ret, err);
+    build_context_done(&c);
+    return r;
+}
+
+/* The history of a check would say nothing that its answer does not. */
+static int build_recorded(struct engine *e, const struct build_opts *o,
+                          struct build_session *session, struct source *body, struct arena *a,
+                          struct build_result *ret, struct err *err)
+{
+    struct build_recorder *rec = NULL;
+    struct build_request secrets = {0};
+    struct build_opts own = *o;
+    struct err why = {0};
+    int r = o->rq.check_only ? 0 : history_begin(e, &own, &rec, &why);
+
+    if (r >= 0)
+        r = build_in_session(e, &own, session, body, a, ret, &why);
+    if (session)
+        build_session_fill(session, &secrets);
+    history_end(rec, r, &why, ret, &secrets);
+    if (r < 0 && err)
+        *err = why;
+    return r;
+}
+
 int img_build(struct engine *e, const struct build_opts *o, img_read read, void *arg,
               struct arena *a, struct build_result *ret, struct err *err)
 {
-    struct build_context c = {0};
     auto_source struct source *body = source_cb(read, arg);
     struct build_session *session = NULL;
     int r = str_empty(o->session) ? 0 : build_session_take(e, o->session, &session, err);
 
     if (r >= 0)
-        r = build_context_open(e, o, session, body, a, &c, err);
-    if (r >= 0)
-        r = build(e, o, &c, session, a, ret, err);
-    build_context_done(&c);
+        r = build_recorded(e, o, session, body, a, ret, err);
     build_session_free(session);
     if (r < 0)
         (void)!store_gc(e->images, NULL, NULL, NULL); /* layers of steps that count for nothing */

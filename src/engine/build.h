@@ -2,8 +2,11 @@
 #pragma once
 
 #include "build/build.h"
+#include "build/prune.h"
 #include "engine/engine.h"
 #include "wire/registry.h"
+
+struct sink;
 
 /* Credentials of the registries that bases may come from. */
 struct build_auths {
@@ -35,19 +38,19 @@ struct build_session_request;
 int engine_build_session(struct engine *e, const struct build_session_request *rq, char *ret_id,
                          struct err *err) MUST;
 
-/** engine_build_agent_check() - would engine_build_agent() take it? Asked before the connection is
- * the client's no more. */
-int engine_build_agent_check(struct engine *e, const char *session, const char *id,
-                             struct err *err) MUST;
+/** engine_build_agent_let_in() - will engine_build_agent() take it? Asked before the connection is
+ * the client's no more; from then on a build that names the session waits for it. */
+int engine_build_agent_let_in(struct engine *e, const char *session, const char *id,
+                              struct err *err) MUST;
 /** engine_build_agent() - POST /build/session/{id}/ssh: the agent @id is at the other end of @fd,
- * which is given away. */
+ * which is given away; -1: what was let in does not come. */
 int engine_build_agent(struct engine *e, const char *session, const char *id, int fd,
                        struct err *err) MUST;
 
-/** engine_build_layout_check(), engine_build_layout() - POST /build/session/{id}/layout: the same
+/** engine_build_layout_let_in(), engine_build_layout() - POST /build/session/{id}/layout: the same
  * for a directory of the client (wire/layout.h). */
-int engine_build_layout_check(struct engine *e, const char *session, const char *id,
-                              struct err *err) MUST;
+int engine_build_layout_let_in(struct engine *e, const char *session, const char *id,
+                               struct err *err) MUST;
 int engine_build_layout(struct engine *e, const char *session, const char *id, int fd,
                         struct err *err) MUST;
 
@@ -71,9 +74,37 @@ int engine_build_context_files(struct engine *e, const char *session, const char
 int engine_build_layout_image(struct engine *e, const char *session, const char *name,
                               const char *platform, img_read read, void *arg, struct err *err) MUST;
 
+/* ---- history ---- */
+
+struct build_record;
+struct build_records {
+    struct build_record **v;
+    size_t n;
+};
+/** engine_build_history() - GET /build/history: what builds there were, the newest first, without
+ * their steps. @f: "status", "ref" (the beginning of an id), "name". */
+int engine_build_history(struct engine *e, const struct filters *f, struct arena *a,
+                         struct build_records *ret, struct err *err) MUST;
+/**
+ * engine_build_record() - one of them
+ * @ref: the beginning of an id, or "^N": the Nth before the newest
+ * Return: 0; -ENOENT; -ENOTUNIQ (invalid).
+ */
+int engine_build_record(struct engine *e, const char *ref, struct arena *a,
+                        struct build_record *ret, struct err *err) MUST;
+/** engine_build_record_log() - what it said: JSON messages as POST /build?progress=status sends
+ * them, into @out. */
+int engine_build_record_log(struct engine *e, const char *ref, struct sink *out,
+                            struct err *err) MUST;
+/** engine_build_record_remove() - @ref: NULL for all that have ended. Return: 0; -ENOENT; -EBUSY
+ * (conflict): it runs. */
+int engine_build_record_remove(struct engine *e, const char *ref, struct err *err) MUST;
+
+/* ---- prune ---- */
+
 struct build_prune_opts {
     bool all;
-    int64_t keep_b; /* 0: nothing needs to stay */
+    struct build_space space;
     struct filters filters;
 };
 /** engine_build_prune() - POST /build/prune. */

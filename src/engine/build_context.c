@@ -224,6 +224,23 @@ static int use_kept(struct kept_context *kept, struct source *body, struct build
     return r < 0 ? r : context_complete(kept, err);
 }
 
+/* With a context of the net the body may be a tar of the Dockerfile; else it is empty. */
+static int take_dockerfile(struct build_context *c, struct source *body, struct err *err)
+{
+    auto_source struct source *all = NULL;
+    const uint8_t *p = NULL;
+    size_t n = 0;
+    int r = source_peek(body, 1, &p, &n, &all, err);
+
+    if (r < 0 || n == 0)
+        return r;
+    r = fetch_dir(&c->fetcher, &c->own, err);
+    if (r >= 0)
+        r = build_context_unpack(c->own.fd, all, err);
+    c->dockerfile = NULL;
+    return r;
+}
+
 static int open_main(struct engine *e, const struct build_opts *o, struct kept_context *kept,
                      struct source *body, struct build_context *c, struct err *err)
 {
@@ -233,6 +250,8 @@ static int open_main(struct engine *e, const struct build_opts *o, struct kept_c
         return use_kept(kept, body, c, err);
     if (!str_empty(o->remote)) {
         r = blame_request(err, from_remote(c, o->remote, err));
+        if (r >= 0)
+            r = take_dockerfile(c, body, err);
     } else {
         r = fetch_dir(&c->fetcher, &c->dir, err);
         if (r >= 0)
@@ -254,7 +273,16 @@ int build_context_open(struct engine *e, const struct build_opts *o, struct buil
 
     *c = (struct build_context){.gone_fd = o->rq.gone_fd, .a = a, .fd = -1};
     (void)!str_to_bool(str_or(strmap_get(&o->rq.args, KEEP_GIT_DIR), "0"), &c->keep_git_dir);
-    c->fetcher = (struct fetcher){.web = e->build_host.web, .tmp_fd = tmp, .gone_fd = &c->gone_fd};
+    c->own.fd = -1;
+    struct build_request given = {0};
+    if (session)
+        build_session_fill(session, &given);
+    c->fetcher = (struct fetcher){.web = e->build_host.web,
+                                  .tmp_fd = tmp,
+                                  .gone_fd = &c->gone_fd,
+                                  .ssh_agent = build_default_agent(&given),
+                                  .secrets = given.secrets.v,
+                                  .nsecrets = given.secrets.n};
     if (tmp < 0)
         return err_sys(err, "open the builder's directory");
     int r = open_main(e, o, build_session_context(session, NULL), body, c, err);
@@ -266,6 +294,7 @@ void build_context_done(struct build_context *c)
     close_fd(&c->fd);
     fetched_done(&c->dir);
     fetched_done(&c->file);
+    fetched_done(&c->own);
     for (size_t i = 0; i < c->more.n; i++)
         fetched_done(&c->more.v[i]);
     close_fd(&c->fetcher.tmp_fd);
@@ -277,10 +306,11 @@ int build_context_dockerfile(const struct build_context *c, const char *path, st
                              struct err *err)
 {
     struct err why = {0};
-    int r = read_context_file(c->fd, path, DOCKERFILE_MAX, out, &why);
+    int root = c->own.fd >= 0 ? c->own.fd : c->fd;
+    int r = read_context_file(root, path, DOCKERFILE_MAX, out, &why);
 
     if (r == -ENOENT && strcmp(path, BUILD_DEFAULT_FILE) == 0)
-        r = read_context_file(c->fd, "dockerfile", DOCKERFILE_MAX, out, &why);
+        r = read_context_file(root, "dockerfile", DOCKERFILE_MAX, out, &why);
     if (r == -ENOENT)
         return err_invalid(err, "failed to read dockerfile: open %s: no such file or directory",
                            path);

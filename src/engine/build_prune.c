@@ -80,7 +80,7 @@ int engine_build_prune(struct engine *e, const struct build_prune_opts *o, struc
     static const char *const accepted[] = {"until",       "unused-for", "id",     "parent",  "type",
                                            "description", "inuse",      "shared", "private", NULL};
     struct build_prune p = {
-        .all = o->all, .keep_b = o->keep_b, .wanted = wanted, .ctx = (void *)&o->filters};
+        .all = o->all, .space = o->space, .wanted = wanted, .ctx = (void *)&o->filters};
     char bytes[24];
     struct strmap attrs = {0};
     int r = filters_check(&o->filters, accepted, err);
@@ -143,7 +143,7 @@ static void collect(void *arg)
     struct engine *e = arg;
     const struct build_prune rules[] = {
         {.all = true, .before_ns = now_ns() - UNUSED_MAX_NS},
-        {.before_ns = INT64_MAX, .keep_b = e->build_keep_b},
+        {.before_ns = INT64_MAX, .space.reserved = e->build_keep_b},
     };
 
     for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {

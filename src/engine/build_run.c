@@ -42,6 +42,13 @@ static void fill_request(struct container_create_request *rq, const struct build
         c->hostname = arena_strdup(a, "");
     h->log_config.type = arena_strdup(a, "none");
     h->privileged |= run->insecure;
+    for (size_t i = 0; i < run->devices.n; i++) {
+        struct device_mapping *d = arena_new(a, struct device_mapping);
+        *d = (struct device_mapping){.host_path = run->devices.v[i],
+                                     .container_path = run->devices.v[i],
+                                     .permissions = arena_strdup(a, "rwm")};
+        arena_push(a, h->res.devices) = d;
+    }
     rq->host_config = h;
 }
 

@@ -40,15 +40,16 @@ static int check_layout(const struct build_session *s, const char *id, struct er
 
 typedef int (*check_fn)(const struct build_session *s, const char *id, struct err *err);
 
-int engine_build_agent_check(struct engine *e, const char *session, const char *id, struct err *err)
-{
-    return build_session_look(e, session, check_agent, id, err);
-}
-
-int engine_build_layout_check(struct engine *e, const char *session, const char *id,
+int engine_build_agent_let_in(struct engine *e, const char *session, const char *id,
                               struct err *err)
 {
-    return build_session_look(e, session, check_layout, id, err);
+    return build_session_let_in(e, session, check_agent, id, err);
+}
+
+int engine_build_layout_let_in(struct engine *e, const char *session, const char *id,
+                               struct err *err)
+{
+    return build_session_let_in(e, session, check_layout, id, err);
 }
 
 static int add_agent(struct engine *e, struct build_session *s, const char *id, int *conn,
@@ -69,7 +70,7 @@ static int add_layout(struct engine *e, struct build_session *s, const char *id,
     return 0;
 }
 
-/* @fd: given away */
+/* @fd: given away; -1: what was let in does not come */
 static int add_connection(struct engine *e, const char *session, const char *id, int fd,
                           check_fn check,
                           int (*add)(struct engine *e, struct build_session *s, const char *id,
@@ -78,15 +79,18 @@ static int add_connection(struct engine *e, const char *session, const char *id,
 {
     auto_close int conn = fd;
     struct build_session *s = NULL;
-    int r = build_session_take(e, session, &s, err);
 
-    if (r >= 0)
-        r = check(s, id, err);
+    if (fd < 0) {
+        build_session_missed(e, session);
+        return 0;
+    }
+    int r = build_session_add_begin(e, session, &s, err);
+    if (r < 0)
+        return r;
+    r = check(s, id, err);
     if (r >= 0)
         r = add(e, s, id, &conn, err);
-    if (r >= 0)
-        return build_session_put(s, err);
-    build_session_free(s);
+    build_session_add_end(s);
     return r;
 }
 

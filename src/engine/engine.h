@@ -306,6 +306,11 @@ int img_load(struct engine *e, const struct platform *want, img_read read, void 
 int img_import(struct engine *e, img_read read, void *read_arg, const char *repo, const char *tag,
                const struct strv *changes, struct import_options *o, struct arena *a, char **ret_id,
                struct err *err) MUST;
+/** img_import_url() - the same of what an URL has; a name without a scheme is one of http. @say:
+ * how it goes on. */
+int img_import_url(struct engine *e, const char *url, int gone_fd, img_say say, void *say_arg,
+                   const char *repo, const char *tag, const struct strv *changes,
+                   struct import_options *o, struct arena *a, char **ret_id, struct err *err) MUST;
 /** img_save_check() - do all these images exist? Before any header. */
 int img_save_check(struct engine *e, const struct strv *names, const struct platform *want,
                    struct err *err) MUST;

@@ -106,6 +106,12 @@ static const char index_parts[] =
     "  idx TEXT NOT NULL, blob TEXT NOT NULL, PRIMARY KEY (idx, blob)) STRICT, WITHOUT ROWID;"
     "CREATE INDEX index_part_blob ON index_part (blob);";
 
-const char *const schema_steps[] = {objects, images,     layer_blobs, kept_blobs, no_addresses,
-                                    indexes, made_blobs, build_cache, index_parts};
+/* What builds there were; their output lies in files. */
+static const char build_records[] =
+    "CREATE TABLE build_record ("
+    "  id TEXT PRIMARY KEY, status TEXT NOT NULL, created INTEGER NOT NULL, json TEXT NOT NULL)"
+    "  STRICT, WITHOUT ROWID;";
+
+const char *const schema_steps[] = {objects, images,     layer_blobs, kept_blobs,  no_addresses,
+                                    indexes, made_blobs, build_cache, index_parts, build_records};
 const int schema_steps_n = sizeof(schema_steps) / sizeof(schema_steps[0]);

@@ -5,6 +5,7 @@
 #include <sqlite3.h>
 
 #include "base/map.h"
+#include "store/build_records.h"
 #include "store/containers.h"
 #include "store/db.h"
 #include "store/networks.h"
@@ -161,6 +162,45 @@ TEST(version_5_is_migrated_and_its_names_mean_no_index)
     db_rollback(db);
     db_close(db);
     remove_scratch(path);
+}
+
+TEST(version_9_is_migrated_and_knows_no_builds)
+{
+    struct err e = {0};
+    char path[64];
+    auto_arena struct arena a = ARENA_INIT;
+    struct build_record_rows rows = {0};
+
+    write_fixture(scratch_file(path), 9,
+                  "INSERT INTO build_cache (key, created, used) VALUES ('sha256:k', 1, 2)");
+    struct db *db = open_db(path);
+    CHECK_OK(build_record_list(db, &a, &rows, &e));
+    CHECK_INT(rows.n, 0);
+    CHECK_OK(db_begin(db, &e));
+    CHECK_INT(db_run(db, "UPDATE build_cache SET uses = 1 WHERE key = 'sha256:k'", NULL, &e), 1);
+    db_rollback(db);
+    db_close(db);
+    remove_scratch(path);
+}
+
+TEST(build_records_are_listed_by_age_and_end_with_the_daemon)
+{
+    struct err e = {0};
+    auto_arena struct arena a = ARENA_INIT;
+    struct build_record_rows rows = {0};
+    struct build_record_row one = {S("a"), S("running"), S("{}"), 1},
+                            two = {S("b"), S("completed"), S("{}"), 2};
+    auto_db struct db *db = open_db(":memory:");
+
+    CHECK_OK(build_record_put(db, &one, &e));
+    CHECK_OK(build_record_put(db, &two, &e));
+    CHECK_OK(build_records_end(db, "running", "error", &e));
+    CHECK_OK(build_record_list(db, &a, &rows, &e));
+    CHECK_INT(rows.n, 2);
+    CHECK_STR(rows.v[0].id, "b");
+    CHECK_STR(rows.v[1].status, "error");
+    CHECK_OK(build_record_delete(db, "a", &e));
+    CHECK_INT(build_record_delete(db, "a", &e), 1);
 }
 
 TEST(version_6_is_migrated_and_no_blob_was_made_here)

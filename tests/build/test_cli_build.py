@@ -497,11 +497,6 @@ def test_security_options_and_networks(build):
     build(text, None, "--allow", "network.host").ok()
 
 
-def test_squash_is_the_daemons_to_refuse(build):
-    done = build("FROM busybox\n", None, "--squash")
-    assert done.code == 1 and "squash is not built yet" in done.out
-
-
 def test_target(build):
     build("FROM busybox AS one\nLABEL which=one\nFROM one\nLABEL which=two\n", None, "--target",
           "one").ok()
@@ -546,3 +541,12 @@ def test_a_repository(build, repo, git):
     repo.publish()
     tree = build(context="%s/r.git" % git.url).ok().tree()
     assert tree["f"].data == b"second\n"
+
+
+def test_variables_that_the_base_has_not(build):
+    """Of an image that is here its environment is known."""
+    text = "FROM busybox\nENV A=$PATH B=$NOWHERE_TO_BE_SEEN\n"
+    assert "Usage of undefined variable '$NOWHERE_TO_BE_SEEN'" in build(text, None, "--check").out
+    assert "'$PATH'" not in build(text, None, "--check").out
+    text = "ARG I=busybox\nFROM $I\nENV B=$NOWHERE_TO_BE_SEEN\n"
+    assert "UndefinedVar" not in build(text, None, "--check").out

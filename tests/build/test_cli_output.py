@@ -168,7 +168,11 @@ def test_prune(build, run):
     assert "will remove all dangling build cache" in out.stdout
     out = cli.ok("builder", "prune", "-f", "--keep-storage", "10g")
     assert "Total reclaimed space: 0B" in out
-    out = cli.ok("buildx", "prune", "--all", "--force")
+    for stays in (["--reserved-space", "10g", "--max-used-space", "1"], ["--min-free-space", "1"],
+                  ["--max-used-space", "10g", "--min-free-space", "1"],
+                  ["--reserved-space", "10g", "--min-free-space", "100000t"]):
+        assert "space: 0B" in cli.ok("builder", "prune", "-af", *stays), stays
+    out = cli.ok("buildx", "prune", "--all", "--force", "--min-free-space", "100000t")
     assert "Deleted build cache objects:" in out and "space: 2" in out
     assert cli.ok("builder", "prune", "-af") == "Total reclaimed space: 0B"
     done = cli("builder", "prune", "-f", "--filter", "odd=x")

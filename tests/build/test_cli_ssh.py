@@ -11,6 +11,7 @@ import pytest
 
 import builds
 import registry
+from cleat import until
 
 MOUNT = "RUN --mount=type=ssh"
 
@@ -99,11 +100,77 @@ def test_without_an_agent(build, tmp_path):
     assert done.code == 1 and 'no SSH key "default" forwarded' in done.out
     done = build(None, None, "--ssh", "default", env={"SSH_AUTH_SOCK": ""})
     assert done.code == 1 and "SSH_AUTH_SOCK is not set" in done.out
-    (tmp_path / "key").write_text("x")
-    done = build(None, None, "--ssh", "default=%s" % (tmp_path / "key"))
-    assert done.code == 1 and "keys in files are not built yet" in done.out
+    done = build(None, None, "--ssh", "default=%s" % tmp_path)
+    assert done.code == 1 and "neither a socket nor a key" in done.out
     done = build(None, None, "--ssh", "default=/no/such")
     assert done.code == 1 and "/no/such: no such file" in done.out
+
+
+# ---- keys in files ----
+
+def agents():
+    """ssh-agents that hold keys of files."""
+    out = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open("/proc/%s/cmdline" % pid, "rb") as f:
+                line = f.read()
+        except OSError:
+            continue
+        if b"cleat-ssh-" in line:
+            out.append(pid)
+    return out
+
+
+@pytest.fixture
+def run_dir(tmp_path):
+    path = tmp_path / "run"
+    path.mkdir()
+    yield {"XDG_RUNTIME_DIR": str(path), "SSH_AUTH_SOCK": ""}
+    until(lambda: not list(path.iterdir()) and not agents(), 15, lambda: (agents(), os.listdir(path)))
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_keys_in_files(build, tools, tmp_path, run_dir, n):
+    keys = [str(tmp_path / ("k%d" % i)) for i in range(n)]
+    for k in keys:
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "of-file", "-f", k],
+                       check=True)
+    out = build(tools + MOUNT + " ssh-add -l\n", None, "--ssh", "default=" + ",".join(keys),
+                "--no-cache", "--progress=plain", env=run_dir).ok().out
+    assert len(re.findall(r"of-file \(ED25519\)", out)) == n, out
+
+
+@pytest.mark.parametrize("text", ["no key at all\n", ""])
+def test_a_file_that_is_no_key(build, tmp_path, run_dir, text):
+    (tmp_path / "key").write_text(text)
+    (tmp_path / "key").chmod(0o600)
+    done = build("FROM busybox\n", None, "--ssh", "default=%s" % (tmp_path / "key"), env=run_dir)
+    assert done.code == 1 and "ssh-add took no key of it" in done.out, done.out
+
+
+def test_a_key_and_a_socket(build, agent, tmp_path, run_dir):
+    done = build("FROM busybox\n", None, "--ssh", "default=%s,%s" %
+                 (tmp_path / "key", agent["SSH_AUTH_SOCK"]), env=run_dir)
+    assert done.code == 1 and "only one socket" in done.out
+
+
+def test_a_client_that_is_killed(build, tmp_path):
+    """Its agent goes, too."""
+    registry.need("ssh-agent")
+    key = str(tmp_path / "key")
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    builds.write_tree(build.context, {"Dockerfile": "FROM busybox\nRUN echo begun; sleep 60\n"})
+    process = build.cli.popen("build", "--network=none", "--progress=plain", "--no-cache", "--ssh",
+                              "default=" + key, build.context)
+    with process:
+        for line in process.stderr:
+            if line.rstrip().endswith(b" begun"):
+                break
+        assert agents()
+        process.kill()
+        process.stderr.read()
+    until(lambda: not agents(), 20, agents)
 
 
 def test_the_same_id_twice(build, agent):

@@ -193,3 +193,94 @@ def test_the_ignore_file_is_of_the_main_context(post, repo, git):
     ({"a": "docker-image://UPPER"}, "invalid reference")])
 def test_wrong_ones(post, contexts, error):
     post(dockerfile("FROM a\nRUN true\n"), contexts=contexts).failed(error)
+
+
+# ---- a Dockerfile of one's own for a context of the net ----
+
+def test_a_dockerfile_on_stdin(daemon, git, tmp_path, name):
+    b = builds.Builder(daemon, "cleat", tmp_path, name)
+    text = "FROM busybox\nCOPY f d/g /x/\n"
+    done = b.cli("build", "-t", name, "-f", "-", git.url + "/r.git", stdin=text.encode())
+    done.stdout, done.stderr = done.stdout.decode(), done.stderr.decode()
+    assert done.returncode == 0, done.stderr
+    tree = builds.Built(b, done).tree()
+    assert tree["x/f"].data == b"second\n" and tree["x/g"].data == b"g\n"
+    done = b.cli("build", "-f", "-", git.url + "/r.git", stdin=b"FROM busybox\nWHAT\n")
+    assert done.returncode == 1 and b"error on line 2: unknown instruction" in done.stderr
+    done = b.cli("build", "-f", "-", git.url + "/r.git", stdin=b"FROM busybox\nCOPY no /\n")
+    assert done.returncode == 1 and b"Dockerfile:2" in done.stderr
+    assert b".dockerfile." not in done.stderr
+    done = b.cli("build", "-f", "-", git.url + "/r.git", stdin=b"")
+    assert done.returncode == 1 and b"is empty" in done.stderr
+    b.close()
+
+
+def test_and_over_a_lone_dockerfile(daemon, web, tmp_path, name):
+    web.pages["/D"] = b"FROM nowhere-at-all\n"
+    b = builds.Builder(daemon, "cleat", tmp_path, name)
+    done = b.cli("build", "-t", name, "-f", "-", web.url + "/D", stdin=b"FROM busybox\nRUN true\n")
+    assert done.returncode == 0, done.stderr
+    b.close()
+
+
+# ---- who may have a repository ----
+
+WORD = "word-91fe-of-git"
+
+
+def guarded(web, header):
+    """All pages of @web want this Authorization."""
+    plain = web.file
+
+    def page(path):
+        _, headers = web.asked[-1]
+        if headers.get("Authorization") != header:
+            return 401, {"WWW-Authenticate": "Basic realm=x"}, b"no"
+        return plain(path)
+    web.file = page
+
+
+def basic(text):
+    import base64
+    return "basic " + base64.b64encode(text.encode()).decode()
+
+
+@pytest.mark.parametrize("secret,header", [
+    ("GIT_AUTH_TOKEN", basic("x-access-token:" + WORD)),
+    ("GIT_AUTH_TOKEN.%s", basic("x-access-token:" + WORD)),
+    ("GIT_AUTH_HEADER", WORD), ("GIT_AUTH_HEADER.%s", WORD)])
+@pytest.mark.parametrize("how", ["context", "named", "add"])
+def test_secrets_let_git_in(daemon, web, repo, tmp_path, name, secret, header, how):
+    guarded(web, header)
+    b = builds.Builder(daemon, "cleat", tmp_path, name)
+    host = web.url.split("//")[1]
+    url, args = web.url + "/r.git", ["--secret", "id=%s,env=W" %
+                                         (secret % host if "%" in secret else secret)]
+    if how == "context":
+        done = b.cli("build", "-t", name, *args, "-f", "-", url, env={"W": WORD + "\n"},
+                     stdin=b"FROM busybox\nCOPY f /f\n")
+        done.stdout, done.stderr = done.stdout.decode(), done.stderr.decode()
+        assert done.returncode == 0, done.stderr
+        done = builds.Built(b, done)
+    else:
+        text = "FROM busybox\nCOPY --from=r f /f\n" if how == "named" \
+            else "FROM busybox\nADD %s /d/\nRUN cp /d/f /f\n" % url
+        args += ["--build-context", "r=" + url] if how == "named" else []
+        done = b(text, None, "--no-cache", *args, env={"W": WORD}).ok()
+    assert done.tree()["f"].data == b"second\n"
+    assert WORD not in done.out
+    from test_cli_build import holders
+    assert holders([daemon.data_root], WORD.encode(), header.encode()) == []
+    b.close()
+
+
+@pytest.mark.parametrize("secret,word,says", [
+    ("GIT_AUTH_TOKEN", "other", "fetch http://"), ("GIT_AUTH_TOKEN.example.org", WORD, "fetch http://"),
+    ("GIT_AUTH_HEADER", "a\nb", "is no line of text")])
+def test_secrets_that_do_not(daemon, web, repo, tmp_path, name, secret, word, says):
+    guarded(web, basic("x-access-token:" + WORD))
+    b = builds.Builder(daemon, "cleat", tmp_path, name)
+    done = b("FROM busybox\nADD %s/r.git /d/\n" % web.url, None, "--secret", "id=%s,env=W" % secret,
+             env={"W": word})
+    assert done.code == 1 and says in done.out and word not in done.out, done.out
+    b.close()

@@ -7,6 +7,7 @@ import socket
 import pytest
 
 import builds
+import cleat
 import remotes
 from cleat import until
 from images import layer
@@ -286,3 +287,42 @@ def test_passwords_are_not_told(build, web):
     done = build('FROM busybox\nARG U\nADD $U /x\n', None, "--build-arg", "U=" + url)
     failed(done, "fetch http://127.0.0.1")
     assert "hidden" not in done.out
+
+
+# ---- docker import URL ----
+
+@pytest.fixture(params=["cleat", "docker"])
+def importer(request, daemon, tmp_path):
+    from clients import DOCKER, Cli
+    return Cli(DOCKER if request.param == "docker" else os.path.join(cleat.BUILD, "cleat"),
+               daemon.url, str(tmp_path))
+
+
+def test_import_of_an_url(importer, daemon, web, name):
+    import images
+    web.pages["/fs.tar?token=x"] = images.busybox()
+    done = importer("import", "-m", "said", "-c", "CMD [\"sh\"]", web.url + "/fs.tar?token=x", name)
+    assert done.returncode == 0, done.stderr
+    assert "Downloading from %s/fs.tar" % web.url in done.stdout and "token" not in done.stdout
+    got = daemon.api.get("/images/%s/json" % name).json
+    assert got["Config"]["Cmd"] == ["sh"] and got["Comment"] == "said"
+    assert importer.ok("run", "--rm", "--network=none", name, "echo", "hi") == "hi"
+    assert os.listdir(os.path.join(daemon.data_root, "build/tmp")) == []
+    daemon.api.delete("/images/" + name)
+
+
+@pytest.mark.parametrize("path,says", [("/gone", "404"), ("/text", "")])
+def test_import_of_what_is_none(daemon, web, path, says):
+    web.pages["/text"] = b"this is no archive\n" * 100
+    reply = daemon.api.post("/images/create", fromSrc=web.url + path)
+    assert reply.status >= 400 or b"errorDetail" in reply.body
+    assert says.encode() in reply.body
+    assert os.listdir(os.path.join(daemon.data_root, "build/tmp")) == []
+
+
+def test_import_without_a_scheme(daemon, web, name):
+    import images
+    web.pages["/fs.tar"] = images.busybox()
+    reply = daemon.api.post("/images/create", fromSrc=web.url.split("//")[1] + "/fs.tar", repo=name)
+    assert reply.status == 200 and b"errorDetail" not in reply.body
+    daemon.api.delete("/images/" + name)
