@@ -32,7 +32,8 @@
 struct build_layouts {
     struct build_layouts *next;
     struct http_raw raw;
-    int fd; /* the directory */
+    int fd;     /* the directory */
+    bool write; /* else it is only read */
     pthread_t thread;
 };
 
@@ -271,13 +272,13 @@ static int serve(struct build_layouts *l, const char *line)
 
     if (strcmp(line, LAYOUT_INDEX) == 0)
         return answer_file(l, INDEX, true);
-    if (strcmp(line, LAYOUT_PUT) == 0)
+    if (l->write && strcmp(line, LAYOUT_PUT) == 0)
         return put(l);
     if ((what = str_starts(line, LAYOUT_STAT " ")))
         return answer_blob(l, what, false);
     if ((what = str_starts(line, LAYOUT_GET " ")))
         return answer_blob(l, what, true);
-    if ((what = str_starts(line, LAYOUT_NAME " ")))
+    if (l->write && (what = str_starts(line, LAYOUT_NAME " ")))
         return name(l, what);
     return -EPROTO;
 }
@@ -327,6 +328,7 @@ static int open_one(struct cli *cli, const struct build_dir *d, const char *sess
         return r;
     }
     l->fd = take_fd(&fd);
+    l->write = d->write;
     int no = pthread_create(&l->thread, NULL, layout_main, l);
     if (no) {
         http_raw_done(&l->raw);

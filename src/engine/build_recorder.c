@@ -262,26 +262,30 @@ static void strike_out(struct build_recorder *rec, const struct build_request *r
 
 /* ---- the record ---- */
 
+/* By its id: stages that plan more of them at once may tell in another order. */
+static struct build_record_step *record_step(struct build_recorder *rec, const struct taken *t)
+{
+    struct build_record *r = &rec->rec;
+
+    while (r->steps.n <= t->step.id)
+        arena_push(&rec->a, r->steps) = arena_new(&rec->a, struct build_record_step);
+    r->steps.v[t->step.id]->name = (char *)(uintptr_t)t->step.name;
+    return r->steps.v[t->step.id];
+}
+
 static void note_step(struct build_recorder *rec, const struct taken *t)
 {
     struct build_record *r = &rec->rec;
-    struct build_record_step *s;
+    struct build_record_step *s = record_step(rec, t);
+    bool done = t->e.kind == BUILD_DONE, failed = t->e.kind == BUILD_FAILED;
 
-    if (t->e.kind == BUILD_PLANNED) {
-        s = arena_new(&rec->a, struct build_record_step);
-        s->name = (char *)(uintptr_t)t->step.name;
-        arena_push(&rec->a, r->steps) = s;
-        r->total++;
-    }
-    if (t->step.id >= r->steps.n)
-        return;
-    s = r->steps.v[t->step.id];
     s->started_ns = t->step.started_ns;
-    s->completed_ns = t->e.kind == BUILD_FAILED ? t->time_ns : t->step.ended_ns;
+    s->completed_ns = failed ? t->time_ns : t->step.ended_ns;
     s->cached = t->step.cached;
-    s->error = t->e.kind == BUILD_FAILED ? (char *)(uintptr_t)t->e.text : NULL;
-    r->done += t->e.kind == BUILD_DONE;
-    r->cached += t->e.kind == BUILD_DONE && t->step.cached;
+    s->error = failed ? (char *)(uintptr_t)t->e.text : NULL;
+    r->total = (int64_t)r->steps.n;
+    r->done += done;
+    r->cached += done && t->step.cached;
 }
 
 static void fill_record(struct build_recorder *rec, int r, const struct err *why,

@@ -1,4 +1,5 @@
 /* The field tables: what a client sends survives, what is absent looks as Docker's does. */
+#include "wire/agent.h"
 #include "wire/container.h"
 #include "wire/exec.h"
 #include "wire/filters.h"
@@ -328,4 +329,54 @@ TEST(frames)
     CHECK(s == FRAME_STDERR && len == 0x01020304);
     h[1] = 1;
     CHECK(!frame_get(h, &s, &len));
+}
+
+/* ---- messages of agents ---- */
+
+struct bytes {
+    const char *p;
+    size_t n;
+};
+
+static int take(void *ctx, void *p, size_t n)
+{
+    struct bytes *b = ctx;
+
+    if (b->n < n)
+        return -ENODATA;
+    memcpy(p, b->p, n);
+    b->p += n;
+    b->n -= n;
+    return 0;
+}
+
+TEST(messages_of_agents_are_read_whole)
+{
+    static const char two[] = "\0\0\0\2ab\0\0\0\1c";
+    struct err e = {0}; /* for CHECK_OK */
+    struct bytes b = {two, sizeof(two) - 1};
+    auto_buf struct buf out = BUF_INIT;
+
+    CHECK_OK(agent_message_read(take, &b, &out));
+    CHECK_INT(out.len, 6);
+    CHECK_INT(agent_message_len(&out), 6);
+    out.len = 5;
+    CHECK_INT(agent_message_len(&out), 0);
+    out.len = 3;
+    CHECK_INT(agent_message_len(&out), 0);
+    CHECK_OK(agent_message_read(take, &b, &out));
+    CHECK_INT(agent_message_read(take, &b, &out), -ENODATA);
+}
+
+TEST(messages_of_agents_have_limits)
+{
+    static const char *const bad[] = {"\0\0\0\0", "\0\4\0\1", "\xff\xff\xff\xff"};
+
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        struct bytes b = {bad[i], 4};
+        auto_buf struct buf out = BUF_INIT, in = BUF_INIT;
+        CHECK_INT(agent_message_read(take, &b, &out), -EMSGSIZE);
+        buf_put(&in, bad[i], 4);
+        CHECK_INT(agent_message_len(&in), -EMSGSIZE);
+    }
 }
