@@ -59,6 +59,13 @@ struct stage {
     int64_t time_ns; /* when what is there was made: of its last step */
 };
 
+/* Something that the build is made of (materials.h). */
+struct material {
+    char *uri;
+    const char *kind; /* of the digest: "sha256", "sha1" */
+    char *digest;     /* hex */
+};
+
 /* A platform that the request wants an image for. */
 struct target {
     const char *text; /* as it was asked for; NULL: nothing was */
@@ -80,6 +87,7 @@ struct build {
     size_t expanded; /* bytes that variables expanded to */
     struct check_config checks;
     struct platform native;
+    int64_t began_ns;
     int64_t epoch_ns; /* SOURCE_DATE_EPOCH, or INT64_MAX */
     struct target *targets;
     size_t ntargets;
@@ -96,8 +104,12 @@ struct build {
     pthread_mutex_t lock; /* what follows, and telling */
     pthread_cond_t changed;
     size_t running; /* stages */
-    int exit_code;  /* of the command that failed */
-    int failed;     /* -errno of the first failure */
+    struct {
+        struct material *v;
+        size_t n;
+    } materials;
+    int exit_code; /* of the command that failed */
+    int failed;    /* -errno of the first failure */
     struct err err;
 };
 
