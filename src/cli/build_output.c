@@ -216,6 +216,11 @@ static const char *path_of(const struct build_output *o)
     return str_eq(o->dest, "-") ? NULL : o->dest;
 }
 
+static bool has_index(const struct build_outcome *out)
+{
+    return out->descriptor && str_ends(out->descriptor->media_type, "index.v1+json");
+}
+
 static char *save_target(struct cli *cli, const struct build_flags *f,
                          const struct build_outcome *out)
 {
@@ -224,8 +229,9 @@ static char *save_target(struct cli *cli, const struct build_flags *f,
     for (size_t i = 0; i < f->tag.n; i++)
         t = cli_query(cli, t, "names", f->tag.v[i]);
     if (f->tag.n == 0)
-        t = cli_query(cli, t, "names", build_outcome_id(out));
-    return t;
+        t = cli_query(cli, t, "names", has_index(out) ? out->descriptor->digest : out->image);
+    /* What was said in manifests and the index is to be in the archive. */
+    return cli_query(cli, t, "original", out->descriptor ? "1" : NULL);
 }
 
 static int save(struct cli *cli, const struct build_flags *f, const struct build_output *o,
@@ -243,7 +249,7 @@ static void remove_unnamed(struct cli *cli, const struct build_outcome *out)
     struct image_inspect i = {0};
     char *t = cli_target(cli, "/images/%s/json", out->image, NULL);
 
-    if (out->descriptor && str_ends(out->descriptor->media_type, "index.v1+json")) {
+    if (has_index(out)) {
         const char *name = arena_printf(&cli->arena, "cleat-dangling@%s", out->descriptor->digest);
         (void)!call_do(cli, "DELETE", cli_target(cli, "/images/%r", name, NULL), NULL);
     }

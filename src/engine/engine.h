@@ -307,9 +307,10 @@ int img_import(struct engine *e, img_read read, void *read_arg, const char *repo
                const struct strv *changes, struct import_options *o, struct arena *a, char **ret_id,
                struct err *err) MUST;
 /** img_save_check() - do all these images exist? Before any header. */
-int img_save_check(struct engine *e, const struct strv *names, const struct platform *want,
+struct save_options;
+int img_save_check(struct engine *e, const struct strv *names, const struct save_options *o,
                    struct err *err) MUST;
-int img_save(struct engine *e, const struct strv *names, const struct platform *want,
+int img_save(struct engine *e, const struct strv *names, const struct save_options *o,
              img_write write, void *arg, struct err *err) MUST;
 
 /* ---- registries ---- */

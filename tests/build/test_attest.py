@@ -289,6 +289,93 @@ def test_an_image_whose_manifest_changes_loses_them(build, reg, own_daemon, tmp_
     assert len(index["manifests"]) == 2 and "unknown/unknown" not in got
 
 
+# ---- archives ----
+
 def archive(data):
     with tarfile.open(fileobj=io.BytesIO(data)) as tar:
         return {m.name: tar.extractfile(m).read() for m in tar if m.isfile()}
+
+
+ALL = ["--platform", ",".join(TWO), "--provenance=true", "--sbom=true", "--annotation", "index:x=y"]
+
+
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("kind", ["oci", "docker"])
+def test_archive_has_it_all(build, tmp_path, named, kind):
+    before, path = all_images(build), str(tmp_path / "x.tar")
+    ok(build, *(["-t", build.tag] if named else []), "-o", "type=%s,dest=%s" % (kind, path), *ALL)
+    with open(path, "rb") as f:
+        files = archive(f.read())
+    (top,) = json.loads(files["index.json"])["manifests"]
+    assert ("io.containerd.image.name" in top.get("annotations", {})) == named
+    index = json.loads(files["blobs/sha256/" + top["digest"][7:]])
+    assert index["annotations"] == {"x": "y"} and len(index["manifests"]) == 4
+    for d in index["manifests"]:
+        doc = json.loads(files["blobs/sha256/" + d["digest"][7:]])
+        for b in [d, doc["config"], *doc["layers"]]:
+            data = files["blobs/sha256/" + b["digest"][7:]]
+            assert sha(data) == b["digest"] and len(data) == b["size"]
+    (old,) = json.loads(files["manifest.json"])
+    assert set(old["Layers"]) <= set(files) and old["Config"] in files
+    build.close()
+    assert all_images(build) == before
+
+
+def test_loaded_it_is_pushed_as_it_was(build, reg, own_daemon, tmp_path):  # noqa: F811
+    import cleat
+    ref, path = "%s/far:v1" % reg.host, str(tmp_path / "x.tar")
+    ok(build, "-t", ref, "-o", "type=oci,dest=" + path, *ALL)
+    build.cli.ok("rmi", ref)
+    with open(path, "rb") as f:
+        data = f.read()
+    want = json.loads(archive(data)["index.json"])["manifests"][0]["digest"]
+    d = own_daemon()
+    d.others |= cleat.namespace_mates()
+    d.start()
+    for _ in range(2):
+        assert d.api.post("/images/load", data, headers={"Content-Type": "application/x-tar"}).status == 200
+        shown = d.api.ok("GET", "/images/%s/json" % ref, manifests=1)
+        assert shown["Descriptor"]["digest"] == want and all(m["Available"] for m in shown["Manifests"])
+        d.restart()
+    again = d.api.get("/images/get", names=ref, original=1).body
+    assert archive(again) == archive(data)
+    reply = d.api.post("/images/%s/far/push" % reg.host, tag="v1", headers={"X-Registry-Auth": "e30="})
+    assert [x["aux"]["Digest"] for x in reply.lines if "aux" in x] == [want]
+    assert len(pushed(reg, "far", "v1")[1]["manifests"]) == 4
+    # A plain save is of plain tars, in an index of its own.
+    assert want[7:] not in str(list(archive(d.api.get("/images/%s/get" % ref).body)))
+
+
+def test_others_read_it(build, reg, tmp_path):  # noqa: F811
+    registry.need("skopeo")
+    import subprocess
+    out = str(tmp_path / "layout")
+    ok(build, "-t", build.tag, "-o", "type=oci,tar=false,dest=" + out, *ALL)
+
+    def skopeo(*args):
+        return subprocess.run(["skopeo", *args], check=True, capture_output=True, timeout=60).stdout
+    raw = skopeo("inspect", "--raw", "oci:%s:latest" % out)
+    with open(out + "/index.json") as f:
+        assert sha(raw) == json.load(f)["manifests"][0]["digest"]
+    target = "docker://%s/sk:1" % reg.host
+    skopeo("copy", "--all", "--dest-tls-verify=false", "oci:%s:latest" % out, target)
+    assert sha(skopeo("inspect", "--tls-verify=false", "--raw", target)) == sha(raw)
+    conf = json.loads(skopeo("--override-arch", "arm64", "inspect", "--tls-verify=false", "--config", target))
+    assert conf["architecture"] == "arm64"
+
+
+def test_what_was_dropped_is_told_before_anything_is_sent(build, own_daemon):
+    import cleat
+    d = own_daemon()
+    d.others |= cleat.namespace_mates()
+    d.start()
+    other = builds.Builder(d, "cleat", os.path.join(build.context, "../own"), "x")
+    builds.write_tree(other.context, FILES)
+    ok(other, "-t", "x:1", "-o", "type=image,compression=zstd")
+    assert d.api.get("/images/get", names="x:1", original=1).status == 200
+    d.stop()
+    d.args = ["--image-blobs=drop"]
+    d.start()
+    reply = d.api.get("/images/get", names="x:1", original=1)
+    assert reply.status == 409 and "is not kept as it came" in reply.message
+    assert d.api.get("/images/get", names="x:1").status == 200
