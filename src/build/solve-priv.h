@@ -126,6 +126,10 @@ int plan_trigger(struct build *b, const struct stage *st, const struct ins *ins,
 /** plan_is_step() - does it make files, or only touch the config? */
 bool plan_is_step(const struct ins *ins);
 struct build_step *plan_step(struct build *b, const char *stage, const char *text);
+/** plan_is_shared() - is the stage one for several targets? */
+bool plan_is_shared(const struct stage *st);
+/** plan_sees_target() - an ARG that says for which platform it is built. */
+bool plan_sees_target(const struct ins *ins);
 /** plan_place() - "linux/arm64 build", which stands in front of "2/5"; "" for nothing to say. */
 const char *plan_place(struct stage *st);
 

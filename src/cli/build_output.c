@@ -200,6 +200,14 @@ int build_outputs_parse(struct cli *cli, struct build_flags *f, struct build_out
     return 0;
 }
 
+int build_outputs_check(const struct build_outputs *o, const struct build_flags *f, struct err *err)
+{
+    if (all_are_files(o) && (f->export.sbom || !str_empty(f->export.provenance)))
+        return err_as(err, ERR_NOT_IMPLEMENTED, ENOSYS,
+                      "attestations beside files (type=local, type=tar) are not built yet");
+    return 0;
+}
+
 /* ---- writing ---- */
 
 static int push(struct cli *cli, const struct build_flags *f, bool quiet, struct err *err)

@@ -40,6 +40,9 @@ struct build_outputs {
  */
 int build_outputs_parse(struct cli *cli, struct build_flags *f, struct build_outputs *ret,
                         struct err *err) MUST;
+/** build_outputs_check() - is there a place for what is to be said of the result? */
+int build_outputs_check(const struct build_outputs *o, const struct build_flags *f,
+                        struct err *err) MUST;
 /** build_outputs_write() - after the build; an image that nobody asked for is removed. */
 int build_outputs_write(struct cli *cli, const struct build_flags *f, const struct build_outputs *o,
                         const struct build_outcome *out, bool quiet, struct err *err) MUST;

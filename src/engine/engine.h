@@ -52,8 +52,10 @@ int engine_disk_usage(struct engine *e, struct arena *a, struct disk_usage *ret,
 
 /* ---- containers ---- */
 
-int ctr_create(struct engine *e, const char *name, const struct container_create_request *req,
-               struct arena *a, struct container_create_response *ret, struct err *err) MUST;
+/** ctr_create() - @want: of the platforms that the image's name stands for, or NULL. */
+int ctr_create(struct engine *e, const char *name, const struct platform *want,
+               const struct container_create_request *req, struct arena *a,
+               struct container_create_response *ret, struct err *err) MUST;
 /** ctr_start() - Return: 0, 1: was running. */
 int ctr_start(struct engine *e, const char *id, struct err *err) MUST;
 /** ctr_stop() - @signal: "" for the container's; @timeout_s: NULL for the container's, < 0 for

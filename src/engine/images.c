@@ -96,12 +96,12 @@ static int read_image(struct engine *e, const char *name, const struct platform 
     return r < 0 ? r : image_config_read(e->images, row->id, a, img, NULL, err);
 }
 
-int img_resolve(struct engine *e, const char *name, struct arena *a, struct img_use *ret,
-                struct err *err)
+int img_resolve(struct engine *e, const char *name, const struct platform *want, struct arena *a,
+                struct img_use *ret, struct err *err)
 {
     struct image_row row;
     struct oci_image *img;
-    int r = read_image(e, name, NULL, a, &row, &img, err);
+    int r = read_image(e, name, want, a, &row, &img, err);
 
     if (r < 0)
         return r;

@@ -151,6 +151,26 @@ def test_dropped_blobs_make_a_new_index(other_daemon, plain, second, name):  # n
 
 # ---- what belongs to a name, here ----
 
+def test_a_container_of_a_platform(daemon, plain, whole, cli, name):
+    ref, ids, _ = whole
+    for p in (OTHER, HERE):
+        cid = cli.ok("create", "--platform", p, ref, "x").strip()
+        assert daemon.api.ok("GET", "/containers/%s/json" % cid)["Image"] == ids[p]
+        daemon.api.ok("DELETE", "/containers/" + cid)
+    reply = daemon.api.post("/containers/create", {"Image": ref}, platform="linux/arm64")
+    assert reply.status == 404 and "does not match the specified platform" in reply.message
+    assert daemon.api.post("/containers/create", {"Image": ref}, platform="a/b/c/d").status == 400
+    old = daemon.api.at("1.40").post("/containers/create", {"Image": ref}, platform="linux/arm64")
+    assert old.status == 201, "it is of a later version"
+    daemon.api.ok("DELETE", "/containers/" + old.json["Id"])
+    # What is not here for that platform is pulled.
+    digest, more = put_index(plain, name + "-p", BOTH)
+    far = "%s/%s-p" % (plain.host, name)
+    pull(daemon.api, far, platform=HERE)
+    cid = cli.ok("create", "--platform", OTHER, far, "x").split()[-1]
+    assert daemon.api.ok("GET", "/containers/%s/json" % cid)["Image"] == more[OTHER]
+
+
 def test_platforms_of_a_name_are_no_rubbish(daemon, whole, cli):
     ref, ids, _ = whole
     shown = [i["Id"] for i in daemon.api.ok("GET", "/images/json")]
