@@ -30,6 +30,9 @@ int sbom_file(int root_fd, const char *dir, const char *name, struct buf *out,
 int sbom_dpkg(int root_fd, struct sbom_packages *to, struct err *err) MUST;
 /** sbom_apk() - those of Alpine. */
 int sbom_apk(int root_fd, struct sbom_packages *to, struct err *err) MUST;
+/** sbom_parse_dpkg(), sbom_parse_apk() - a database's text. */
+int sbom_parse_dpkg(const struct buf *text, struct sbom_packages *to, struct err *err) MUST;
+int sbom_parse_apk(const struct buf *text, struct sbom_packages *to, struct err *err) MUST;
 /** sbom_add() - Return: 0; -E2BIG. One without a name is passed over. */
 int sbom_add(struct sbom_packages *to, const struct sbom_package *p, struct err *err) MUST;
 

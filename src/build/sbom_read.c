@@ -128,13 +128,18 @@ static const struct key dpkg_keys[] = {
     {NULL, 0},
 };
 
+int sbom_parse_dpkg(const struct buf *text, struct sbom_packages *to, struct err *err)
+{
+    return read_stanzas(text, "deb", dpkg_keys, to, err);
+}
+
 static int read_dpkg(int root_fd, const char *dir, const char *name, struct sbom_packages *to,
                      struct err *err)
 {
     auto_buf struct buf text = BUF_INIT;
     int r = sbom_file(root_fd, dir, name, &text, err);
 
-    return r != 0 ? (r < 0 ? r : 0) : read_stanzas(&text, "deb", dpkg_keys, to, err);
+    return r != 0 ? (r < 0 ? r : 0) : sbom_parse_dpkg(&text, to, err);
 }
 
 int sbom_dpkg(int root_fd, struct sbom_packages *to, struct err *err)
@@ -159,10 +164,15 @@ static const struct key apk_keys[] = {
     {"m:", AT(p.supplier)}, {"o:", AT(p.source)},  {NULL, 0},
 };
 
+int sbom_parse_apk(const struct buf *text, struct sbom_packages *to, struct err *err)
+{
+    return read_stanzas(text, "apk", apk_keys, to, err);
+}
+
 int sbom_apk(int root_fd, struct sbom_packages *to, struct err *err)
 {
     auto_buf struct buf text = BUF_INIT;
     int r = sbom_file(root_fd, "/lib/apk/db", "installed", &text, err);
 
-    return r != 0 ? (r < 0 ? r : 0) : read_stanzas(&text, "apk", apk_keys, to, err);
+    return r != 0 ? (r < 0 ? r : 0) : sbom_parse_apk(&text, to, err);
 }

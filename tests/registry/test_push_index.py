@@ -8,7 +8,7 @@ import cleat
 import registry
 from registry import sha
 from test_blobs import other_daemon  # noqa: F401
-from test_peers import ARCH, skopeo  # noqa: F401
+from test_peers import ARCH, podman, skopeo  # noqa: F401
 from test_pull import layers, pull, put_index
 from test_push import push, second  # noqa: F401
 
@@ -122,6 +122,18 @@ def test_skopeo_copies_all_of_it(daemon, second, whole, name, cleat_only, skopeo
     assert sha(raw.encode()) == digest
     skopeo.ok("copy", "--all", "--src-tls-verify=false", "docker://" + target,
               "oci:%s:x" % (tmp_path / "oci"))
+    cleat_only.ok("rmi", target)
+
+
+def test_podman_pulls_each_platform(second, whole, name, cleat_only, podman):  # noqa: F811
+    ref, ids, _ = whole
+    target = "%s/%s:pod" % (second.host, name)
+    cleat_only.ok("tag", ref, target)
+    cleat_only.ok("push", target)
+    for p, image in ids.items():
+        podman.ok("pull", "-q", "--tls-verify=false", *podman.policy, "--platform", p, target)
+        assert "sha256:" + podman.ok("image", "inspect", "--format", "{{.Id}}", target) == image
+        podman.ok("rmi", "-f", target)
     cleat_only.ok("rmi", target)
 
 
