@@ -36,7 +36,7 @@ static int kind_of(const char *type, enum output_kind *ret, struct err *err)
 }
 
 struct spec {
-    char *type, *dest, *name, *push, *tar, *split;
+    char *type, *dest, *name, *push, *tar, *split, *by_digest;
 };
 
 static int take_field(struct spec *s, struct build_export *e, char *field, struct arena *a,
@@ -46,8 +46,13 @@ static int take_field(struct spec *s, struct build_export *e, char *field, struc
     const struct {
         const char *key;
         char **to;
-    } all[] = {{"type", &s->type}, {"dest", &s->dest}, {"name", &s->name},
-               {"push", &s->push}, {"tar", &s->tar},   {"platform-split", &s->split}};
+    } all[] = {{"type", &s->type},
+               {"dest", &s->dest},
+               {"name", &s->name},
+               {"push", &s->push},
+               {"push-by-digest", &s->by_digest},
+               {"tar", &s->tar},
+               {"platform-split", &s->split}};
 
     if (!eq)
         return err_invalid(err, "invalid value %s of an output", field);
@@ -109,6 +114,8 @@ static int read_details(struct build_output *o, const struct spec *s, struct err
 
     if (r >= 0)
         r = read_bool("platform-split", s->split, &split, err);
+    if (r >= 0)
+        r = read_bool("push-by-digest", s->by_digest, &o->by_digest, err);
     if (r < 0)
         return r;
     if (s->tar && o->kind != OUT_ARCHIVE)
@@ -180,6 +187,21 @@ bool build_outputs_use_stdout(const struct build_outputs *o)
     return false;
 }
 
+/* A tag would be lost, which nobody means. */
+static int check_tags(const struct build_outputs *o, const struct build_flags *f, struct arena *a,
+                      struct err *err)
+{
+    char *name = NULL, *tag = NULL;
+
+    for (size_t i = 0; i < o->n; i++)
+        for (size_t k = 0; o->v[i].by_digest && k < f->tag.n; k++) {
+            ref_split(a, f->tag.v[k], &name, &tag);
+            if (tag)
+                return err_invalid(err, "can't push tagged ref %s by digest", f->tag.v[k]);
+        }
+    return 0;
+}
+
 int build_outputs_parse(struct cli *cli, struct build_flags *f, struct build_outputs *ret,
                         struct err *err)
 {
@@ -197,7 +219,7 @@ int build_outputs_parse(struct cli *cli, struct build_flags *f, struct build_out
         return err_invalid(err, "tag is needed when pushing to registry");
     if (all_are_files(ret))
         f->tag = (struct strv){0};
-    return 0;
+    return check_tags(ret, f, &cli->arena, err);
 }
 
 int build_outputs_check(const struct build_outputs *o, const struct build_flags *f, struct err *err)
@@ -210,12 +232,14 @@ int build_outputs_check(const struct build_outputs *o, const struct build_flags 
 
 /* ---- writing ---- */
 
-static int push(struct cli *cli, const struct build_flags *f, bool quiet, struct err *err)
+static int push(struct cli *cli, const struct build_flags *f, const struct build_output *o,
+                bool quiet, struct err *err)
 {
     int r = 0;
 
     for (size_t i = 0; r >= 0 && i < f->tag.n; i++)
-        r = push_image(cli, f->tag.v[i], NULL, false, quiet, true, err);
+        r = o->by_digest ? push_by_digest(cli, f->tag.v[i], quiet, err)
+                         : push_image(cli, f->tag.v[i], NULL, false, quiet, true, err);
     return r;
 }
 
@@ -273,7 +297,7 @@ static int write_one(struct cli *cli, const struct build_flags *f, const struct 
     case OUT_IMAGE:
         return 0;
     case OUT_REGISTRY:
-        return push(cli, f, quiet, err);
+        return push(cli, f, o, quiet, err);
     case OUT_ARCHIVE:
         return save(cli, f, o, out, err);
     default:

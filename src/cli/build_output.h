@@ -26,6 +26,7 @@ struct build_output {
     enum output_kind kind;
     char *dest;              /* NULL or "-": stdout */
     enum output_split split; /* of files */
+    bool by_digest;          /* the registry gets no tag */
     bool untarred;           /* an archive's members as files of a directory */
 };
 

@@ -333,10 +333,11 @@ int img_pull(struct engine *e, const char *name, const char *tag, const char *pl
 int img_pull_base(struct engine *e, const char *name, const char *tag, const char *platform,
                   const struct auth_config *auth, int gone_fd, img_progress fn, void *arg,
                   struct err *err);
-/** img_push() - @tag: NULL or "" if @name has one; none at all pushes all tags that are here. */
+/** img_push() - @tag: NULL or "" if @name has one; none at all pushes all tags that are here.
+ * @by_digest: the registry gets no tag. */
 int img_push(struct engine *e, const char *name, const char *tag, const struct platform *want,
-             const struct auth_config *auth, int gone_fd, img_progress fn, void *arg,
-             struct err *err) MUST;
+             bool by_digest, const struct auth_config *auth, int gone_fd, img_progress fn,
+             void *arg, struct err *err) MUST;
 /** registry_login() - are these credentials good? Their registry is @auth->server_address. */
 int registry_login(struct engine *e, const struct auth_config *auth, int gone_fd, struct arena *a,
                    struct auth_response *ret, struct err *err) MUST;

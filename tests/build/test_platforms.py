@@ -6,6 +6,7 @@ import json
 import os
 import re
 import tarfile
+import urllib.error
 
 import pytest
 
@@ -262,6 +263,23 @@ def test_push(build, reg, tmp_path):
     ok(build, "-t", ref, "--push", "--no-cache", "--build-arg", "SOURCE_DATE_EPOCH=1", "--platform", ",".join(TWO))
     assert reg.manifest("x/y", "v1")[0] == first
     build.cli.ok("rmi", ref)
+
+
+@pytest.mark.parametrize("several", [True, False])
+def test_push_by_digest(build, reg, tmp_path, several):
+    """As who builds every platform elsewhere does: the registry gets no tag."""
+    ref, meta = "%s/d/x" % reg.host, str(tmp_path / "m")
+    ok(build, "-o", "type=image,name=%s,push-by-digest=true,name-canonical=true,push=true" % ref, "--metadata-file",
+       meta, "--annotation", "a=b", *(["--platform", ",".join(TWO)] if several else []))
+    with open(meta) as f:
+        digest = json.load(f)["containerimage.digest"]
+    assert reg.manifest("d/x", digest)[0] == digest
+    with pytest.raises(urllib.error.HTTPError):
+        reg.manifest("d/x", "latest")
+    assert ref + "@" + digest in build.daemon.api.ok("GET", "/images/%s/json" % ref)["RepoDigests"]
+    build.cli.ok("rmi", ref)
+    done = run(build, "-t", ref + ":v1", "-o", "type=registry,push-by-digest=true")
+    assert done.returncode == 1 and "can't push tagged ref" in done.stderr
 
 
 def test_pulled_by_another(build, reg, own_daemon):
