@@ -5,8 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/time.h"
 #include "base/frame.h"
+#include "base/time.h"
+#include "distribution/platform.h"
 
 #define STATS_EVERY_MS 1000
 
@@ -44,12 +45,19 @@ static int post_create(struct api *api, struct http_req *req, struct http_resp *
 {
     struct container_create_request body = {0};
     struct container_create_response ret = {0};
+    const char *platform = http_query(req, "platform");
+    struct platform want;
     int r = http_body_json(req, &container_create_request_type, &body, err);
 
     if (r == 0)
         r = err_invalid(err, "invalid JSON: got EOF while reading request body");
+    if (http_api_version(req) < API(1, 41) || str_empty(platform))
+        platform = NULL;
+    if (r >= 0 && platform)
+        r = platform_parse(platform, &want, err);
     if (r >= 0)
-        r = ctr_create(api->engine, http_query(req, "name"), &body, http_arena(req), &ret, err);
+        r = ctr_create(api->engine, http_query(req, "name"), platform ? &want : NULL, &body,
+                       http_arena(req), &ret, err);
     return r < 0 ? r : http_reply_json(resp, 201, &container_create_response_type, &ret);
 }
 

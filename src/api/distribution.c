@@ -136,7 +136,8 @@ int api_push(struct api *api, struct http_req *req, struct http_resp *resp, stru
 
     if (r >= 0)
         r = img_push(api->engine, http_param(req, "name"), http_query(req, "tag"), want,
-                     auth_of(req), http_client_gone_fd(req), api_tell_transfer, resp, err);
+                     http_query_bool(req, "bydigest", false), auth_of(req),
+                     http_client_gone_fd(req), api_tell_transfer, resp, err);
 
     return api_progress_end(resp, r, err);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "image/import.h"
+#include "image/save.h"
 
 static const char *name_of(const struct http_req *req)
 {
@@ -248,16 +249,16 @@ static int save(struct api *api, struct http_req *req, struct http_resp *resp,
                 const struct strv *names, struct err *err)
 {
     struct platform platform;
-    const struct platform *want = NULL;
-    int r = api_platform(req, API(1, 48), &platform, &want, err);
+    struct save_options o = {.original = http_query_bool(req, "original", false)};
+    int r = api_platform(req, API(1, 48), &platform, &o.want, err);
 
     if (r >= 0)
         r = names->n == 0 ? err_invalid(err, "no image given")
-                          : img_save_check(api->engine, names, want, err);
+                          : img_save_check(api->engine, names, &o, err);
     if (r >= 0)
         r = http_resp_start(resp, 200, "application/x-tar", err);
     if (r >= 0)
-        r = img_save(api->engine, names, want, api_write, resp, err);
+        r = img_save(api->engine, names, &o, api_write, resp, err);
     return r < 0 ? r : http_resp_end(resp, err);
 }
 

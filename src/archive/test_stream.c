@@ -212,7 +212,8 @@ TEST(damaged_gzip_says_what_is_wrong)
     CHECK_STR(e.msg, "gzip: invalid header");
 }
 
-TEST(gzip_sink_makes_what_gunzip_reads)
+/* Twice the same, and another program makes of it what it was. */
+static void check_compress(enum compression c, int level, const char *undo)
 {
     struct err e = {0};
     auto_buf struct buf plain = BUF_INIT, packed = BUF_INIT, again = BUF_INIT, out = BUF_INIT;
@@ -221,18 +222,32 @@ TEST(gzip_sink_makes_what_gunzip_reads)
     for (int round = 0; round < 2; round++) {
         struct buf *to = round ? &again : &packed;
         auto_sink struct sink *below = sink_cb(to_buf, to);
-        auto_sink struct sink *gz = sink_compress(below, COMP_GZIP, 0);
+        auto_sink struct sink *top = sink_compress(below, c, level);
         for (size_t at = 0; at < plain.len; at += 10000)
-            CHECK_OK(sink_write(gz, plain.data + at,
+            CHECK_OK(sink_write(top, plain.data + at,
                                 plain.len - at < 10000 ? plain.len - at : 10000, &e));
-        CHECK_OK(sink_compress_finish(gz, &e));
+        CHECK_OK(sink_compress_finish(top, &e));
     }
     CHECK(packed.len < plain.len / 2);
     CHECK_INT(packed.len, again.len);
     CHECK(memcmp(packed.data, again.data, again.len) == 0);
-    filter("gzip -dc", &packed, &out);
+    filter(undo, &packed, &out);
     CHECK_INT(out.len, plain.len);
     CHECK(memcmp(out.data, plain.data, plain.len) == 0);
+}
+
+TEST(gzip_sink_makes_what_gunzip_reads)
+{
+    for (int level = 0; level <= 9; level++)
+        check_compress(COMP_GZIP, level, "gzip -dc");
+}
+
+TEST(zstd_sink_makes_what_unzstd_reads)
+{
+    static const int levels[] = {0, 1, 3, 19};
+
+    for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++)
+        check_compress(COMP_ZSTD, levels[i], "zstd -dc");
 }
 
 TEST(pump_hashes_what_passes)

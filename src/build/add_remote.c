@@ -5,6 +5,7 @@
 #include "base/hash.h"
 #include "base/str.h"
 #include "build/builder-priv.h"
+#include "build/materials.h"
 #include "build/solve-priv.h"
 
 static bool is_whole_commit(const char *text)
@@ -58,6 +59,7 @@ int add_fetch(struct stage *st, const struct add_remote *r, struct fetched *ret,
                  : fetch_http(&f, r->source, r->checksum, &st->a, ret, err);
     if (rc < 0)
         return rc;
+    material_remote(st, r, ret->id);
     *ret_item = (struct tree_item){.path = ret->path, .name = ret->path, .dir = git};
     return 0;
 }

@@ -83,6 +83,8 @@ struct build_request {
     const char *context;          /* absolute path of the context's directory, or NULL */
     bool keeps_context;           /* it is there for the next build, too: digests are noted in it */
     const struct ignore *ignored; /* what of it is not there for COPY; or NULL */
+    const char *source, *source_id; /* address that the context came from, and its digest or commit;
+                                       NULL: from the client */
     struct build_named_list named;
     struct strmap args, labels;
     const char *target, *network; /* NULL: the default */

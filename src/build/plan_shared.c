@@ -64,16 +64,29 @@ struct stage *plan_shared(struct build *b, const struct stage *st)
     return NULL;
 }
 
+bool plan_is_shared(const struct stage *st)
+{
+    for (size_t i = 0; i < st->b->ntargets; i++)
+        if (&st->b->targets[i] != st->target && st->b->targets[i].stages[st->index] == st)
+            return true;
+    return false;
+}
+
 /* ---- names ---- */
+
+bool plan_sees_target(const struct ins *ins)
+{
+    for (size_t k = 0; ins->op == INS_ARG && k < ins->pairs.pairs.n; k++)
+        if (str_starts(ins->pairs.pairs.v[k].key, "TARGET"))
+            return true;
+    return false;
+}
 
 static bool sees_target(const struct stage *st)
 {
-    for (size_t i = 0; i < st->def->code.n; i++) {
-        const struct ins *ins = st->def->code.v[i];
-        for (size_t k = 0; ins->op == INS_ARG && k < ins->pairs.pairs.n; k++)
-            if (str_starts(ins->pairs.pairs.v[k].key, "TARGET"))
-                return true;
-    }
+    for (size_t i = 0; i < st->def->code.n; i++)
+        if (plan_sees_target(st->def->code.v[i]))
+            return true;
     return false;
 }
 

@@ -34,5 +34,6 @@ int export_check(const struct build *b, struct err *err) MUST;
 struct strmap export_annotations(const struct build *b, const char *level, const struct platform *p,
                                  struct arena *a);
 
+/* attest.c */
 /** attest_image() - attestations about an image, as a manifest in the index. */
 int attest_image(struct result *x, const struct result_image *img, struct err *err) MUST;

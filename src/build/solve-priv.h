@@ -64,6 +64,13 @@ struct stage {
     int64_t time_ns; /* when what is there was made: of its last step */
 };
 
+/* Something that the build is made of (materials.h). */
+struct material {
+    char *uri;
+    const char *kind; /* of the digest: "sha256", "sha1" */
+    char *digest;     /* hex */
+};
+
 /* A platform that the request wants an image for. */
 struct target {
     const char *text; /* as it was asked for; NULL: nothing was */
@@ -86,6 +93,7 @@ struct build {
     struct check_config checks;
     struct cache_imports *imports; /* what the request's caches know; NULL: nothing */
     struct platform native;
+    int64_t began_ns;
     int64_t epoch_ns; /* SOURCE_DATE_EPOCH, or INT64_MAX */
     struct target *targets;
     size_t ntargets;
@@ -102,8 +110,12 @@ struct build {
     pthread_mutex_t lock; /* what follows, and telling */
     pthread_cond_t changed;
     size_t running; /* stages */
-    int exit_code;  /* of the command that failed */
-    int failed;     /* -errno of the first failure */
+    struct {
+        struct material *v;
+        size_t n;
+    } materials;
+    int exit_code; /* of the command that failed */
+    int failed;    /* -errno of the first failure */
     struct err err;
 };
 
@@ -120,6 +132,10 @@ int plan_trigger(struct build *b, const struct stage *st, const struct ins *ins,
 /** plan_is_step() - does it make files, or only touch the config? */
 bool plan_is_step(const struct ins *ins);
 struct build_step *plan_step(struct build *b, const char *stage, const char *text);
+/** plan_is_shared() - is the stage one for several targets? */
+bool plan_is_shared(const struct stage *st);
+/** plan_sees_target() - an ARG that says for which platform it is built. */
+bool plan_sees_target(const struct ins *ins);
 /** plan_place() - "linux/arm64 build", which stands in front of "2/5"; "" for nothing to say. */
 const char *plan_place(struct stage *st);
 /** plan_more() - one that is in no stage, when these have ended; tells of it. */

@@ -13,6 +13,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/pool.h"
+#include "base/time.h"
 #include "build/apply.h"
 #include "build/cache_image.h"
 #include "build/cache_import.h"
@@ -383,6 +384,7 @@ int build_image(struct builder *bd, const struct build_request *rq, struct arena
                       .host = bd->host,
                       .rq = rq,
                       .lease = lease_new(bd->store),
+                      .began_ns = now_ns(),
                       .cancel_rd = -1,
                       .cancel_wr = -1,
                       .ended_rd = -1,

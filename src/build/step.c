@@ -13,6 +13,7 @@
 #include "build/cache_image.h"
 #include "build/cache_import.h"
 #include "build/key.h"
+#include "build/materials.h"
 #include "build/solve-priv.h"
 #include "image/adopt.h"
 #include "kern/overlay.h"
@@ -277,6 +278,7 @@ int origin_layers(struct stage *st, const struct origin *o, const char *platform
         return r;
     for (size_t i = 0; i < row.layers.n; i++)
         lease_add(b->lease, row.layers.v[i]);
+    material_image(st, o->image, platform, &row);
     *ret = row.layers;
     if (ret_image)
         *ret_image = row.id;

@@ -11,6 +11,7 @@
 #include "archive/pack.h"
 #include "base/auto.h"
 #include "build/key.h"
+#include "build/materials.h"
 
 /* ---- words ---- */
 
@@ -315,6 +316,8 @@ static int copy_by_name(struct copying *c, bool *ret_empty, struct err *err)
     }
     key_end(k, quick);
     int r = step_known(c->st, c->p->step, quick, ret_empty, err);
+    for (size_t i = 0; r > 0 && !is_layers(c) && i < c->sources.n; i++)
+        material_remote(c->st, &(struct add_remote){c->sources.v[i], c->checksum, false}, NULL);
     if (r != 0)
         return r < 0 ? r : 0;
     r = copy_by_content(c, ret_empty, err);

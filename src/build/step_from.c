@@ -61,6 +61,11 @@ static int add_trigger(struct stage *st, const char *text, struct planned *ret, 
     if (r < 0)
         return err_wrap(err, r, "ONBUILD trigger \"%s\"", text);
     *ret = (struct planned){.ins = ins};
+    if (plan_is_shared(st) && plan_sees_target(ins))
+        return err_as(err, ERR_NOT_IMPLEMENTED, ENOSYS,
+                      "ONBUILD trigger \"%s\" in a stage that several platforms share is not built "
+                      "yet: write its ARG into the stage",
+                      text);
     if (!plan_is_step(ins))
         return 0;
     r = build_trigger(st, ins, err);

@@ -143,6 +143,7 @@ static const struct {
     {"force-compression", force},
     {"oci-mediatypes", oci_types},
     {"rewrite-timestamp", rewrite},
+    {"name-canonical", keep},
     {"store", keep},
     {"unpack", keep},
 };

@@ -36,7 +36,7 @@ static int kind_of(const char *type, enum output_kind *ret, struct err *err)
 }
 
 struct spec {
-    char *type, *dest, *name, *push, *tar, *split;
+    char *type, *dest, *name, *push, *tar, *split, *by_digest;
 };
 
 static int take_field(struct spec *s, struct build_export *e, char *field, struct arena *a,
@@ -46,8 +46,13 @@ static int take_field(struct spec *s, struct build_export *e, char *field, struc
     const struct {
         const char *key;
         char **to;
-    } all[] = {{"type", &s->type}, {"dest", &s->dest}, {"name", &s->name},
-               {"push", &s->push}, {"tar", &s->tar},   {"platform-split", &s->split}};
+    } all[] = {{"type", &s->type},
+               {"dest", &s->dest},
+               {"name", &s->name},
+               {"push", &s->push},
+               {"push-by-digest", &s->by_digest},
+               {"tar", &s->tar},
+               {"platform-split", &s->split}};
 
     if (!eq)
         return err_invalid(err, "invalid value %s of an output", field);
@@ -109,6 +114,8 @@ static int read_details(struct build_output *o, const struct spec *s, struct err
 
     if (r >= 0)
         r = read_bool("platform-split", s->split, &split, err);
+    if (r >= 0)
+        r = read_bool("push-by-digest", s->by_digest, &o->by_digest, err);
     if (r < 0)
         return r;
     if (s->tar && o->kind != OUT_ARCHIVE)
@@ -180,6 +187,21 @@ bool build_outputs_use_stdout(const struct build_outputs *o)
     return false;
 }
 
+/* A tag would be lost, which nobody means. */
+static int check_tags(const struct build_outputs *o, const struct build_flags *f, struct arena *a,
+                      struct err *err)
+{
+    char *name = NULL, *tag = NULL;
+
+    for (size_t i = 0; i < o->n; i++)
+        for (size_t k = 0; o->v[i].by_digest && k < f->tag.n; k++) {
+            ref_split(a, f->tag.v[k], &name, &tag);
+            if (tag)
+                return err_invalid(err, "can't push tagged ref %s by digest", f->tag.v[k]);
+        }
+    return 0;
+}
+
 int build_outputs_parse(struct cli *cli, struct build_flags *f, struct build_outputs *ret,
                         struct err *err)
 {
@@ -197,23 +219,38 @@ int build_outputs_parse(struct cli *cli, struct build_flags *f, struct build_out
         return err_invalid(err, "tag is needed when pushing to registry");
     if (all_are_files(ret))
         f->tag = (struct strv){0};
+    return check_tags(ret, f, &cli->arena, err);
+}
+
+int build_outputs_check(const struct build_outputs *o, const struct build_flags *f, struct err *err)
+{
+    if (all_are_files(o) && (f->export.sbom || !str_empty(f->export.provenance)))
+        return err_as(err, ERR_NOT_IMPLEMENTED, ENOSYS,
+                      "attestations beside files (type=local, type=tar) are not built yet");
     return 0;
 }
 
 /* ---- writing ---- */
 
-static int push(struct cli *cli, const struct build_flags *f, bool quiet, struct err *err)
+static int push(struct cli *cli, const struct build_flags *f, const struct build_output *o,
+                bool quiet, struct err *err)
 {
     int r = 0;
 
     for (size_t i = 0; r >= 0 && i < f->tag.n; i++)
-        r = push_image(cli, f->tag.v[i], NULL, false, quiet, true, err);
+        r = o->by_digest ? push_by_digest(cli, f->tag.v[i], quiet, err)
+                         : push_image(cli, f->tag.v[i], NULL, false, quiet, true, err);
     return r;
 }
 
 static const char *path_of(const struct build_output *o)
 {
     return str_eq(o->dest, "-") ? NULL : o->dest;
+}
+
+static bool has_index(const struct build_outcome *out)
+{
+    return out->descriptor && str_ends(out->descriptor->media_type, "index.v1+json");
 }
 
 static char *save_target(struct cli *cli, const struct build_flags *f,
@@ -224,8 +261,9 @@ static char *save_target(struct cli *cli, const struct build_flags *f,
     for (size_t i = 0; i < f->tag.n; i++)
         t = cli_query(cli, t, "names", f->tag.v[i]);
     if (f->tag.n == 0)
-        t = cli_query(cli, t, "names", build_outcome_id(out));
-    return t;
+        t = cli_query(cli, t, "names", has_index(out) ? out->descriptor->digest : out->image);
+    /* What was said in manifests and the index is to be in the archive. */
+    return cli_query(cli, t, "original", out->descriptor ? "1" : NULL);
 }
 
 static int save(struct cli *cli, const struct build_flags *f, const struct build_output *o,
@@ -243,7 +281,7 @@ static void remove_unnamed(struct cli *cli, const struct build_outcome *out)
     struct image_inspect i = {0};
     char *t = cli_target(cli, "/images/%s/json", out->image, NULL);
 
-    if (out->descriptor && str_ends(out->descriptor->media_type, "index.v1+json")) {
+    if (has_index(out)) {
         const char *name = arena_printf(&cli->arena, "cleat-dangling@%s", out->descriptor->digest);
         (void)!call_do(cli, "DELETE", cli_target(cli, "/images/%r", name, NULL), NULL);
     }
@@ -259,7 +297,7 @@ static int write_one(struct cli *cli, const struct build_flags *f, const struct 
     case OUT_IMAGE:
         return 0;
     case OUT_REGISTRY:
-        return push(cli, f, quiet, err);
+        return push(cli, f, o, quiet, err);
     case OUT_ARCHIVE:
         return save(cli, f, o, out, err);
     default:

@@ -26,6 +26,7 @@ struct build_output {
     enum output_kind kind;
     char *dest;              /* NULL or "-": stdout */
     enum output_split split; /* of files */
+    bool by_digest;          /* the registry gets no tag */
     bool untarred;           /* an archive's members as files of a directory */
 };
 
@@ -39,6 +40,9 @@ struct build_outputs {
  * Names of outputs become names of the image. When only its files are wanted, it gets none.
  */
 int build_outputs_parse(struct cli *cli, struct build_flags *f, struct build_outputs *ret,
+                        struct err *err) MUST;
+/** build_outputs_check() - is there a place for what is to be said of the result? */
+int build_outputs_check(const struct build_outputs *o, const struct build_flags *f,
                         struct err *err) MUST;
 /** build_outputs_write() - after the build; an image that nobody asked for is removed. */
 int build_outputs_write(struct cli *cli, const struct build_flags *f, const struct build_outputs *o,

@@ -177,6 +177,8 @@ static int check_all(struct job *j, struct err *err)
     if (r >= 0)
         r = build_export_flags(j->cli, j->f, err);
     if (r >= 0)
+        r = build_outputs_check(&j->outputs, j->f, err);
+    if (r >= 0)
         r = build_cache_options(j->cli, j->f, err);
     if (r >= 0)
         r = build_named_options(j->cli, j->f, err);

@@ -71,7 +71,8 @@ static int check_pull(const char *pull, struct err *err)
 /* Docker's rule: only a missing image starts a pull, not any other thing that was not found. */
 static bool image_is_missing(const struct err *e)
 {
-    return e->kind == ERR_NOT_FOUND && strstr(e->msg, "No such image");
+    return e->kind == ERR_NOT_FOUND &&
+           (strstr(e->msg, "No such image") || strstr(e->msg, "match the specified platform"));
 }
 
 /* Create, and once more behind a pull when the image was missing. */

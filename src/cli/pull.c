@@ -164,22 +164,38 @@ int pull_image(struct cli *cli, const char *ref, const char *platform, bool all,
     return progress_run(cli, reply, quiet, to_stderr, err);
 }
 
-int push_image(struct cli *cli, const char *ref, const char *platform, bool all, bool quiet,
-               bool to_stderr, struct err *err)
+/* @target: with its query */
+static int push(struct cli *cli, const char *ref, const char *target, bool quiet, bool to_stderr,
+                struct err *err)
 {
-    struct http_call call = {.method = "POST"};
+    struct http_call call = {.method = "POST", .target = target};
     struct http_reply *reply = NULL;
+
+    strmap_set(&cli->arena, &call.headers, "X-Registry-Auth", config_auth(cli, ref));
+    int r = client_open(cli->client, &call, &reply, err);
+    return r < 0 ? r : progress_run(cli, reply, quiet, to_stderr, err);
+}
+
+static char *push_target(struct cli *cli, const char *ref, bool all)
+{
     char *name = NULL, *tag = NULL;
 
     ref_split(&cli->arena, ref, &name, &tag);
     char *t = cli_target(cli, "/images/%r/push", name, NULL);
-    if (!all)
-        t = cli_query(cli, t, "tag", str_or(tag, "latest"));
+    return all ? t : cli_query(cli, t, "tag", str_or(tag, "latest"));
+}
+
+int push_image(struct cli *cli, const char *ref, const char *platform, bool all, bool quiet,
+               bool to_stderr, struct err *err)
+{
+    char *t = push_target(cli, ref, all);
     int r = cli_query_platform(cli, t, "platform", platform, &t, err);
-    if (r < 0)
-        return r;
-    call.target = t;
-    strmap_set(&cli->arena, &call.headers, "X-Registry-Auth", config_auth(cli, ref));
-    r = client_open(cli->client, &call, &reply, err);
-    return r < 0 ? r : progress_run(cli, reply, quiet, to_stderr, err);
+
+    return r < 0 ? r : push(cli, ref, t, quiet, to_stderr, err);
+}
+
+int push_by_digest(struct cli *cli, const char *ref, bool quiet, struct err *err)
+{
+    return push(cli, ref, cli_query(cli, push_target(cli, ref, false), "bydigest", "1"), quiet,
+                true, err);
 }

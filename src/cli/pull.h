@@ -24,3 +24,5 @@ int pull_image(struct cli *cli, const char *ref, const char *platform, bool all,
 /** push_image() - one tag, or @all of the repository. @platform: may be NULL. */
 int push_image(struct cli *cli, const char *ref, const char *platform, bool all, bool quiet,
                bool to_stderr, struct err *err) MUST;
+/** push_by_digest() - what a name means, without giving it that name in the registry. */
+int push_by_digest(struct cli *cli, const char *ref, bool quiet, struct err *err) MUST;

@@ -131,6 +131,8 @@ static int build(struct engine *e, const struct build_opts *o, const struct buil
     rq.file_name = path;
     rq.context = c->path;
     rq.keeps_context = c->kept;
+    rq.source = str_empty(o->remote) ? NULL : o->remote;
+    rq.source_id = c->dir.id[0] ? c->dir.id : c->file.id;
     rq.named = c->named;
     rq.host_ctx = &bc;
     if (session)

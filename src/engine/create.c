@@ -393,13 +393,14 @@ static void clone_request(struct container *c, const struct container_create_req
                                : arena_new(&c->mem, struct host_config);
 }
 
-static int use_image(struct engine *e, struct container *c, struct err *err)
+static int use_image(struct engine *e, struct container *c, const struct platform *want,
+                     struct err *err)
 {
     struct img_use image;
 
     if (str_empty(c->config->image))
         return err_invalid(err, "config.Image must be specified: no image given");
-    int r = img_resolve(e, c->config->image, &c->mem, &image, err);
+    int r = img_resolve(e, c->config->image, want, &c->mem, &image, err);
     if (r < 0)
         return r;
     c->image_id = image.id;
@@ -469,8 +470,9 @@ static int make_volumes(struct container *c, struct err *err)
     return r;
 }
 
-int ctr_create(struct engine *e, const char *name, const struct container_create_request *req,
-               struct arena *a, struct container_create_response *ret, struct err *err)
+int ctr_create(struct engine *e, const char *name, const struct platform *want,
+               const struct container_create_request *req, struct arena *a,
+               struct container_create_response *ret, struct err *err)
 {
     char id[ID_LEN + 1];
 
@@ -486,7 +488,7 @@ int ctr_create(struct engine *e, const char *name, const struct container_create
     c->created_ns = now_ns();
     struct strv warnings = {.v = arena_alloc(a, sizeof(char *))};
     clone_request(c, req);
-    r = use_image(e, c, err);
+    r = use_image(e, c, want, err);
     if (r >= 0)
         r = complete(e, c, req, err);
     if (r >= 0)

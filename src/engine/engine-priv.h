@@ -481,8 +481,9 @@ struct img_use {
     struct container_config *config; /* of the image */
     struct strv lowers;
 };
-int img_resolve(struct engine *e, const char *name, struct arena *a, struct img_use *ret,
-                struct err *err) MUST;
+/** img_resolve() - @want: of the platforms that the name stands for, or NULL. */
+int img_resolve(struct engine *e, const char *name, const struct platform *want, struct arena *a,
+                struct img_use *ret, struct err *err) MUST;
 int img_seed(struct engine *e, struct err *err) MUST;
 
 /* registry.c: settings of registries and what goes on with them */

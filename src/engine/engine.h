@@ -52,8 +52,10 @@ int engine_disk_usage(struct engine *e, struct arena *a, struct disk_usage *ret,
 
 /* ---- containers ---- */
 
-int ctr_create(struct engine *e, const char *name, const struct container_create_request *req,
-               struct arena *a, struct container_create_response *ret, struct err *err) MUST;
+/** ctr_create() - @want: of the platforms that the image's name stands for, or NULL. */
+int ctr_create(struct engine *e, const char *name, const struct platform *want,
+               const struct container_create_request *req, struct arena *a,
+               struct container_create_response *ret, struct err *err) MUST;
 /** ctr_start() - Return: 0, 1: was running. */
 int ctr_start(struct engine *e, const char *id, struct err *err) MUST;
 /** ctr_stop() - @signal: "" for the container's; @timeout_s: NULL for the container's, < 0 for
@@ -312,9 +314,10 @@ int img_import_url(struct engine *e, const char *url, int gone_fd, img_say say, 
                    const char *repo, const char *tag, const struct strv *changes,
                    struct import_options *o, struct arena *a, char **ret_id, struct err *err) MUST;
 /** img_save_check() - do all these images exist? Before any header. */
-int img_save_check(struct engine *e, const struct strv *names, const struct platform *want,
+struct save_options;
+int img_save_check(struct engine *e, const struct strv *names, const struct save_options *o,
                    struct err *err) MUST;
-int img_save(struct engine *e, const struct strv *names, const struct platform *want,
+int img_save(struct engine *e, const struct strv *names, const struct save_options *o,
              img_write write, void *arg, struct err *err) MUST;
 
 /* ---- registries ---- */
@@ -335,10 +338,11 @@ int img_pull(struct engine *e, const char *name, const char *tag, const char *pl
 int img_pull_base(struct engine *e, const char *name, const char *tag, const char *platform,
                   const struct auth_config *auth, int gone_fd, img_progress fn, void *arg,
                   struct err *err);
-/** img_push() - @tag: NULL or "" if @name has one; none at all pushes all tags that are here. */
+/** img_push() - @tag: NULL or "" if @name has one; none at all pushes all tags that are here.
+ * @by_digest: the registry gets no tag. */
 int img_push(struct engine *e, const char *name, const char *tag, const struct platform *want,
-             const struct auth_config *auth, int gone_fd, img_progress fn, void *arg,
-             struct err *err) MUST;
+             bool by_digest, const struct auth_config *auth, int gone_fd, img_progress fn,
+             void *arg, struct err *err) MUST;
 /** registry_login() - are these credentials good? Their registry is @auth->server_address. */
 int registry_login(struct engine *e, const struct auth_config *auth, int gone_fd, struct arena *a,
                    struct auth_response *ret, struct err *err) MUST;

@@ -15,7 +15,7 @@ int ctr_image_resolve(struct container *c, const struct bind *b, struct ctr_volu
                       struct err *err)
 {
     struct img_use image;
-    int r = img_resolve(c->e, b->source, &c->mem, &image, err);
+    int r = img_resolve(c->e, b->source, NULL, &c->mem, &image, err);
 
     if (r < 0)
         return r;
@@ -43,7 +43,7 @@ int ctr_image_layers(struct container *c, const struct ctr_volume *v, struct are
 {
     struct img_use image;
     char *empty;
-    int r = img_resolve(c->e, v->image, a, &image, err);
+    int r = img_resolve(c->e, v->image, NULL, a, &image, err);
 
     if (r >= 0 && image.lowers.n == 0) {
         r = engine_empty_dir(c->e, a, &empty, err);

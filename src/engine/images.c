@@ -96,12 +96,12 @@ static int read_image(struct engine *e, const char *name, const struct platform 
     return r < 0 ? r : image_config_read(e->images, row->id, a, img, NULL, err);
 }
 
-int img_resolve(struct engine *e, const char *name, struct arena *a, struct img_use *ret,
-                struct err *err)
+int img_resolve(struct engine *e, const char *name, const struct platform *want, struct arena *a,
+                struct img_use *ret, struct err *err)
 {
     struct image_row row;
     struct oci_image *img;
-    int r = read_image(e, name, NULL, a, &row, &img, err);
+    int r = read_image(e, name, want, a, &row, &img, err);
 
     if (r < 0)
         return r;
@@ -396,11 +396,11 @@ int img_import(struct engine *e, img_read read, void *read_arg, const char *repo
     return 0;
 }
 
-int img_save_check(struct engine *e, const struct strv *names, const struct platform *want,
+int img_save_check(struct engine *e, const struct strv *names, const struct save_options *o,
                    struct err *err)
 {
     struct image_export *x;
-    int r = image_export_new(e->images, names, want, &x, err);
+    int r = image_export_new(e->images, names, o, &x, err);
 
     if (r < 0)
         return r;
@@ -408,13 +408,13 @@ int img_save_check(struct engine *e, const struct strv *names, const struct plat
     return 0;
 }
 
-int img_save(struct engine *e, const struct strv *names, const struct platform *want,
+int img_save(struct engine *e, const struct strv *names, const struct save_options *o,
              img_write write, void *arg, struct err *err)
 {
     auto_arena struct arena a = ARENA_INIT;
     auto_image_export struct image_export *x = NULL;
     auto_sink struct sink *out = sink_cb(write, arg);
-    int r = image_export_new(e->images, names, want, &x, err);
+    int r = image_export_new(e->images, names, o, &x, err);
 
     if (r >= 0)
         r = image_export_write(x, out, err);

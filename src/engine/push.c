@@ -25,8 +25,8 @@ static int tags_here(struct engine *e, const struct reference *ref, struct arena
 }
 
 static int push_one(struct engine *e, struct dist_session *s, const struct reference *ref,
-                    const struct platform *want, int gone_fd, img_progress fn, void *arg,
-                    struct err *err)
+                    const struct platform *want, bool by_digest, int gone_fd, img_progress fn,
+                    void *arg, struct err *err)
 {
     auto_arena struct arena a = ARENA_INIT;
     char text[REF_TEXT_MAX + 1], name[REF_TEXT_MAX + 1];
@@ -34,6 +34,7 @@ static int push_one(struct engine *e, struct dist_session *s, const struct refer
                              .transfers = e->registries->transfers,
                              .ref = ref,
                              .want = want,
+                             .by_digest = by_digest,
                              .gone_fd = gone_fd,
                              .tell = fn,
                              .ctx = arg};
@@ -48,8 +49,8 @@ static int push_one(struct engine *e, struct dist_session *s, const struct refer
 }
 
 static int push_tags(struct engine *e, const struct reference *ref, const struct strv *tags,
-                     const struct platform *want, const struct auth_config *auth, int gone_fd,
-                     img_progress fn, void *arg, struct err *err)
+                     const struct platform *want, bool by_digest, const struct auth_config *auth,
+                     int gone_fd, img_progress fn, void *arg, struct err *err)
 {
     auto_arena struct arena a = ARENA_INIT;
     auto_dist_session struct dist_session *s = NULL;
@@ -59,14 +60,14 @@ static int push_tags(struct engine *e, const struct reference *ref, const struct
         struct reference one;
         r = registry_reference(ref->name, tags->v[i], &one, err);
         if (r >= 0)
-            r = push_one(e, s, &one, want, gone_fd, fn, arg, err);
+            r = push_one(e, s, &one, want, by_digest, gone_fd, fn, arg, err);
     }
     return r;
 }
 
 int img_push(struct engine *e, const char *name, const char *tag, const struct platform *want,
-             const struct auth_config *auth, int gone_fd, img_progress fn, void *arg,
-             struct err *err)
+             bool by_digest, const struct auth_config *auth, int gone_fd, img_progress fn,
+             void *arg, struct err *err)
 {
     auto_arena struct arena a = ARENA_INIT;
     char text[REF_TEXT_MAX + 1];
@@ -89,5 +90,6 @@ int img_push(struct engine *e, const char *name, const char *tag, const struct p
     if (r < 0)
         return r;
     strv_push(&a, &one, ref.tag);
-    return push_tags(e, &ref, ref.tag[0] ? &one : &here, want, auth, gone_fd, fn, arg, err);
+    return push_tags(e, &ref, ref.tag[0] ? &one : &here, want, by_digest, auth, gone_fd, fn, arg,
+                     err);
 }

@@ -286,7 +286,7 @@ static int decode_row(struct container *c, const struct container_row *row, stru
         return r;
     c->image_name = c->config->image;
     take_state(c, st);
-    if (c->image_id && img_resolve(c->e, c->image_id, a, &image, err) >= 0)
+    if (c->image_id && img_resolve(c->e, c->image_id, NULL, a, &image, err) >= 0)
         c->lowers = image.lowers;
     else
         err_clear(err); /* it can be looked at and removed; a start says what is missing */

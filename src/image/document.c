@@ -20,7 +20,7 @@ void document_make(const struct oci_manifest *man, struct arena *a, struct docum
 {
     auto_buf struct buf text = BUF_INIT;
 
-    json_encode(&oci_manifest_type, man, &text);
+    json_encode(man->config ? &oci_image_manifest_type : &oci_manifest_type, man, &text);
     document_blob(man->media_type, buf_str(&text), text.len, a, ret);
 }
 
@@ -48,7 +48,6 @@ void image_manifest_make(bool oci, struct oci_descriptor *config, struct oci_des
         .config = config};
 
     config->media_type = arena_strdup(a, oci ? MEDIA_OCI_CONFIG : MEDIA_DOCKER_CONFIG);
-    man.layers.v = arena_alloc(a, sizeof(*man.layers.v)); /* [], not null, when there are none */
     if (annotations)
         man.annotations = *annotations;
     for (size_t i = 0; i < n; i++) {

@@ -48,9 +48,16 @@ struct planned_image {
     struct strv diff_ids; /* of man.layers */
 };
 
+/* An attestation of an index, all in the archive. */
+struct planned_artifact {
+    const struct member *index;
+    VEC_OF(const struct member *) blobs; /* it, and what it names */
+};
+
 struct load_plan {
     struct planned_image *v;
     size_t n;
+    VEC_OF(struct planned_artifact) artifacts;
 };
 
 /** load_plan() - which images the archive holds, all checks done. Return: 0; -EINVAL, -EBADMSG. */

@@ -376,6 +376,30 @@ static int write_documents(struct loader *l, const struct load_plan *plan, struc
         if (r >= 0 && p->manifest && p->index)
             r = blob_put(l->s, p->index->text, p->index->len, l->lease, NULL, err);
     }
+    for (size_t i = 0; i < plan->artifacts.n; i++)
+        for (size_t k = 0; r >= 0 && k < plan->artifacts.v[i].blobs.n; k++) {
+            const struct member *m = plan->artifacts.v[i].blobs.v[k];
+            r = blob_put(l->s, m->text, m->len, l->lease, NULL, err);
+        }
+    return r;
+}
+
+/* Those of an index that an image came by; of others nothing would be left anyway. */
+static int record_artifacts(struct loader *l, const struct load_plan *plan, struct err *err)
+{
+    char index[DIGEST_LEN + 1], digest[DIGEST_LEN + 1];
+    int r = 0;
+
+    for (size_t i = 0; r >= 0 && i < plan->artifacts.n; i++) {
+        const struct planned_artifact *p = &plan->artifacts.v[i];
+        struct strv parts = {0};
+        sha256_of(p->index->text, p->index->len, index);
+        for (size_t k = 0; k < p->blobs.n; k++) {
+            sha256_of(p->blobs.v[k]->text, p->blobs.v[k]->len, digest);
+            strv_push(l->a, &parts, digest);
+        }
+        r = index_parts_set(l->s, index, &parts, err);
+    }
     return r;
 }
 
@@ -390,6 +414,8 @@ static int make_images(struct loader *l, const struct load_plan *plan, struct lo
     auto_tx struct db *tx = db;
     for (size_t i = 0; r >= 0 && i < plan->n; i++)
         r = make_image(l, &plan->v[i], &res, err);
+    if (r >= 0)
+        r = record_artifacts(l, plan, err);
     if (r < 0)
         return r;
     FAIL_POINT("image.load.made", err);

@@ -213,6 +213,32 @@ static int plan_descriptor(struct loader *l, const struct level *at, const struc
     return plan_index(l, &inner, plan, err);
 }
 
+/* What an attestation of an index names, if all of it is here. It is no image; it is kept with the
+ * index. */
+static void note_artifact(struct loader *l, const struct level *at, const struct oci_descriptor *d,
+                          struct load_plan *plan)
+{
+    struct planned_artifact p = {.index = at->text};
+    struct oci_manifest man = {0};
+    const struct member *m = NULL;
+
+    if (!at->text || load_count_image(l, NULL) < 0 || find_blob(l, d, &m, NULL) < 0 ||
+        json_decode(&oci_manifest_type, m->text, m->len, l->a, &man, 0, NULL) < 0 ||
+        man.manifests.n)
+        return;
+    arena_push(l->a, p.blobs) = m;
+    if (man.config && find_blob(l, man.config, &m, NULL) < 0)
+        return;
+    if (man.config)
+        arena_push(l->a, p.blobs) = m;
+    for (size_t i = 0; i < man.layers.n; i++) {
+        if (find_blob(l, man.layers.v[i], &m, NULL) < 0)
+            return;
+        arena_push(l->a, p.blobs) = m;
+    }
+    arena_push(l->a, plan->artifacts) = p;
+}
+
 /* May it be passed over? The image for this host, or the wanted one, must be whole. */
 static bool passed_over(struct loader *l, const struct oci_descriptor *d)
 {
@@ -243,6 +269,8 @@ static int plan_index(struct loader *l, const struct level *at, struct load_plan
             r = plan_descriptor(l, at, d, plan, err);
         else if (!is_attestation(d))
             passed = d;
+        else
+            note_artifact(l, at, d, plan);
     }
     if (r >= 0 && passed && plan->n == before && !(l->opts && l->opts->want))
         r = plan_descriptor(l, at, passed, plan, err); /* says what is missing */

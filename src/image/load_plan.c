@@ -241,6 +241,8 @@ static void add_origins(struct loader *l, struct load_plan *plan)
         *plan = other;
         return;
     }
+    plan->artifacts.v = other.artifacts.v;
+    plan->artifacts.n = other.artifacts.n;
     for (size_t i = 0; i < other.n; i++)
         add_origin(plan, n, &other.v[i]);
     for (size_t i = 0; i < other.n; i++)

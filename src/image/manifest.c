@@ -99,6 +99,16 @@ static const struct field manifest_fields[] = {
     FIELD(T, "annotations", F_STRMAP, annotations, .flags = F_OMIT),
 };
 const struct json_type oci_manifest_type = JSON_TYPE("manifest", T, manifest_fields);
+
+static const struct field image_manifest_fields[] = {
+    FIELD(T, "schemaVersion", F_I64, schema_version, .flags = F_REQUIRED),
+    FIELD(T, "mediaType", F_STR, media_type, .flags = F_OMIT),
+    FIELD(T, "artifactType", F_STR, artifact_type, .flags = F_OMIT),
+    FIELD(T, "config", F_PTR, config, .type = &oci_descriptor_type),
+    FIELD(T, "layers", F_OBJV, layers, .type = &oci_descriptor_type, .flags = F_EMPTY),
+    FIELD(T, "annotations", F_STRMAP, annotations, .flags = F_OMIT),
+};
+const struct json_type oci_image_manifest_type = JSON_TYPE("manifest", T, image_manifest_fields);
 #undef T
 
 #define T struct archive_image

@@ -96,6 +96,8 @@ struct oci_platform oci_image_platform(const struct oci_image *img);
 extern const struct json_type archive_image_type;
 extern const struct json_type oci_image_type, oci_image_config_type, oci_image_health_type;
 extern const struct json_type oci_manifest_type;
+/* To write that of an image: it says that there are no layers, too. */
+extern const struct json_type oci_image_manifest_type;
 
 /** chain_id() - the chain ID of the first @n diff IDs (OCI image spec, "Layer ChainID"). */
 void chain_id(const struct strv *diff_ids, size_t n, char out[DIGEST_LEN + 1]);

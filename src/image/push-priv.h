@@ -26,6 +26,8 @@ struct push {
     struct transfer_report report;
 };
 
+/** push_ref() - by what the whole is put: a tag, or NULL for its digest. */
+const char *push_ref(const struct push *p);
 /** push_say() - a line for the user; @id may be NULL. */
 int push_say(struct push *p, const char *id, const char *status, struct err *err) MUST;
 /** push_image() - @p->row: layers, config, manifest. @ref: a tag, or NULL: its digest. @m: of it.

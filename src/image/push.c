@@ -21,6 +21,11 @@ int push_say(struct push *p, const char *id, const char *status, struct err *err
     return transfer_report_event(&p->report, &e, err);
 }
 
+const char *push_ref(const struct push *p)
+{
+    return p->o->by_digest ? NULL : p->o->ref->tag;
+}
+
 /* ---- what is to be pushed ---- */
 
 static void hold_image(struct push *p)
@@ -152,10 +157,12 @@ static int record(struct push *p, const struct dist_manifest *m, const struct di
 
 static int finish(struct push *p, const struct dist_manifest *m, struct err *err)
 {
-    const char *tag = p->o->ref->tag;
+    const char *tag = str_or(push_ref(p), "");
     struct transfer_event aux = {.aux_tag = tag, .digest = m->digest, .total_b = m->len};
-    int r = push_say(p, NULL,
-                     arena_printf(p->a, "%s: digest: %s size: %zu", tag, m->digest, m->len), err);
+    int r = push_say(
+        p, NULL,
+        arena_printf(p->a, "%s%sdigest: %s size: %zu", tag, *tag ? ": " : "", m->digest, m->len),
+        err);
 
     return r < 0 ? r : transfer_report_event(&p->report, &aux, err);
 }
@@ -205,7 +212,7 @@ static int push_target(struct push *p, struct dist_manifest *m, struct dist_mani
         return r < 0 ? r : 0;
     p->row = named;
     r = push_choose(p, err);
-    return r < 0 ? r : push_image(p, p->o->ref->tag, m, err);
+    return r < 0 ? r : push_image(p, push_ref(p), m, err);
 }
 
 static int tell_instead(struct push *p, const struct dist_manifest *m, struct err *err)

@@ -20,6 +20,7 @@ struct push_options {
     struct transfers *transfers;
     const struct reference *ref; /* with a tag */
     const struct platform *want; /* of the platforms that the name stands for; or NULL */
+    bool by_digest;              /* without a tag: somebody else will name it */
     int gone_fd;
     transfer_tell tell;
     void *ctx;

@@ -208,7 +208,8 @@ static int push_all(struct pushing *x, struct dist_manifest *m, struct dist_mani
     if (r >= 0)
         r = make_index(x, index, err);
     return r < 0 ? r
-                 : dist_manifest_put(x->p->o->session, x->p->repo, x->p->o->ref->tag, index, err);
+                 : dist_manifest_put(x->p->o->session, x->p->repo,
+                                     str_or(push_ref(x->p), index->digest), index, err);
 }
 
 int push_index(struct push *p, struct dist_manifest *m, struct dist_manifest *index,

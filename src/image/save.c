@@ -12,9 +12,8 @@
 
 #include "archive/tar.h"
 #include "distribution/reference.h"
-#include "image/layer.h"
+#include "image/packed.h"
 #include "image/save-priv.h"
-#include "store/layers.h"
 
 /* ---- the documents at the top ---- */
 
@@ -44,16 +43,24 @@ static void put_index(struct image_export *x, struct buf *out)
     json_encode(&oci_manifest_type, &index, out);
 }
 
-static void put_source(struct json_w *w, const struct layer_row *layer)
+static const struct export_blob *find_blob(const struct image_export *x, const char *digest)
 {
-    json_w_key(w, layer->diff_id);
+    for (size_t i = 0; i < x->blobs.n; i++)
+        if (strcmp(x->blobs.v[i].digest, digest) == 0)
+            return &x->blobs.v[i];
+    return NULL;
+}
+
+static void put_source(struct json_w *w, const char *diff_id, const struct export_blob *b)
+{
+    json_w_key(w, diff_id);
     json_w_obj(w);
     json_w_key(w, "mediaType");
-    json_w_str(w, MEDIA_OCI_LAYER);
+    json_w_str(w, str_or(b->media_type, MEDIA_OCI_LAYER));
     json_w_key(w, "size");
-    json_w_i64(w, layer->tar_size);
+    json_w_u64(w, b->size);
     json_w_key(w, "digest");
-    json_w_str(w, layer->diff_id);
+    json_w_str(w, b->digest);
     json_w_end_obj(w);
 }
 
@@ -65,17 +72,10 @@ static void put_blob_path(struct json_w *w, const char *digest)
     json_w_str(w, path);
 }
 
-static uint64_t blob_size(const struct image_export *x, const char *digest)
-{
-    for (size_t i = 0; i < x->blobs.n; i++)
-        if (strcmp(x->blobs.v[i].digest, digest) == 0)
-            return x->blobs.v[i].size;
-    return 0;
-}
-
 static void put_archive_image(struct image_export *x, const struct export_image *img,
                               struct json_w *w)
 {
+    const struct strv *layers = img->blobs.n ? &img->blobs : &img->named.row.layers;
     char name[REF_TEXT_MAX + 1];
     struct reference ref;
 
@@ -94,16 +94,13 @@ static void put_archive_image(struct image_export *x, const struct export_image 
         json_w_end_arr(w);
     json_w_key(w, "Layers");
     json_w_arr(w);
-    for (size_t i = 0; i < img->named.row.layers.n; i++)
-        put_blob_path(w, img->named.row.layers.v[i]);
+    for (size_t i = 0; i < layers->n; i++)
+        put_blob_path(w, layers->v[i]);
     json_w_end_arr(w);
     json_w_key(w, "LayerSources");
     json_w_obj(w);
-    for (size_t i = 0; i < img->named.row.layers.n; i++) {
-        char *diff_id = img->named.row.layers.v[i];
-        put_source(
-            w, &(struct layer_row){.diff_id = diff_id, .tar_size = (int64_t)blob_size(x, diff_id)});
-    }
+    for (size_t i = 0; i < layers->n; i++)
+        put_source(w, img->named.row.layers.v[i], find_blob(x, layers->v[i]));
     json_w_end_obj(w);
     json_w_end_obj(w);
 }
@@ -171,19 +168,19 @@ static int write_text(struct tar_writer *w, const char *name, const void *p, siz
     return r < 0 ? r : tar_write_data(w, p, n, err);
 }
 
+static int put_data(void *ctx, const void *p, size_t n, struct err *err)
+{
+    return tar_write_data(ctx, p, n, err);
+}
+
 static int write_layer(struct image_export *x, struct tar_writer *w, const char *name,
                        const struct export_blob *b, struct err *err)
 {
-    auto_source struct source *tar = NULL;
-    const uint8_t *p = NULL;
-    ssize_t n = 0;
-    int r = layer_tar(x->s, b->digest, &tar, err);
+    const struct oci_descriptor d = {.digest = b->digest};
+    auto_sink struct sink *out = sink_cb(put_data, w);
+    int r = write_header(w, name, TAR_FILE, b->size, err);
 
-    if (r >= 0)
-        r = write_header(w, name, TAR_FILE, b->size, err);
-    while (r >= 0 && (n = source_next(tar, &p, SIZE_MAX / 2, err)) > 0)
-        r = tar_write_data(w, p, (size_t)n, err);
-    return r < 0 ? r : (int)n;
+    return r < 0 ? r : layer_packed_write(x->s, str_or(b->diff_id, b->digest), &d, out, err);
 }
 
 static int write_blobs(struct image_export *x, struct tar_writer *w, struct err *err)

@@ -15,15 +15,21 @@ struct image_store;
 struct image_export;
 struct platform;
 
+struct save_options {
+    const struct platform *want; /* only the images of this platform, or NULL */
+    bool original; /* compressed layers and documents by which names came, where there are any:
+                      attestations, annotations and digests stay */
+};
+
 /**
  * image_export_new() - find everything that is to be saved; errors that the client must see come
  * here, before the first byte
  * @names: references or ids; "name" alone means all its tags
- * @want: only the images of this platform, or NULL; must outlive the export
+ * @o: NULL: all platforms, as plain tars; must outlive the export
  * Return: 0; -ENOENT "No such image: x" / "reference does not exist" / not for this platform;
- *   -EINVAL.
+ *   -EINVAL; -ENODATA (conflict): a compressed layer is not kept as it came.
  */
-int image_export_new(struct image_store *s, const struct strv *names, const struct platform *want,
+int image_export_new(struct image_store *s, const struct strv *names, const struct save_options *o,
                      struct image_export **ret, struct err *err) MUST;
 void image_export_free(struct image_export *x);
 /** image_export_write() - the archive into @out; an error in the middle leaves it cut short. */

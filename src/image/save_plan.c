@@ -42,7 +42,7 @@ static int add_image(struct image_export *x, const char *name, const struct imag
                      struct export_image **ret, struct err *err)
 {
     struct export_image img = {.named.row = *row};
-    int r = image_for_platform(x->s, name, x->want, &x->a, &img.named.row, err);
+    int r = image_for_platform(x->s, name, x->o->want, &x->a, &img.named.row, err);
 
     if (r >= 0 && img.named.row.index)
         r = add_platforms(x, &img, err);
@@ -94,6 +94,14 @@ static int add_repository(struct image_export *x, const char *name, const struct
     return r < 0 ? r : n;
 }
 
+/* The index itself was asked for, not one of its images. */
+static bool is_digest_of(const struct image_row *row, const char *name)
+{
+    const char *hex = str_starts(name, "sha256:");
+
+    return row->index && strcmp(row->index + strlen("sha256:"), hex ? hex : name) == 0;
+}
+
 static int add_name(struct image_export *x, const char *name, struct err *err)
 {
     char full[REF_TEXT_MAX + 1];
@@ -116,19 +124,25 @@ static int add_name(struct image_export *x, const char *name, struct err *err)
     r = image_resolve(x->s, name, &x->a, &row, err);
     if (r < 0)
         return r;
-    if (!ref.digest[0] && !x->want)
+    if (!ref.digest[0] && !x->o->want && !is_digest_of(&row, name))
         row.index = NULL; /* an id is of one image, whatever names it has */
     return add_image(x, name, &row, &img, err);
 }
 
 /* ---- what is in them ---- */
 
-static void add_blob(struct image_export *x, const char *digest, const char *text, uint64_t size)
+void export_add_blob(struct image_export *x, const struct export_blob *b)
 {
     for (size_t i = 0; i < x->blobs.n; i++)
-        if (strcmp(x->blobs.v[i].digest, digest) == 0)
+        if (strcmp(x->blobs.v[i].digest, b->digest) == 0)
             return;
-    arena_push(&x->a, x->blobs) = (struct export_blob){arena_strdup(&x->a, digest), text, size};
+    arena_push(&x->a, x->blobs) = *b;
+}
+
+static void add_blob(struct image_export *x, const char *digest, const char *text, uint64_t size)
+{
+    export_add_blob(x, &(struct export_blob){
+                           .digest = arena_strdup(&x->a, digest), .text = text, .size = size});
 }
 
 /* Everything is leased first and looked for afterwards, so it stays until the end. */
@@ -194,8 +208,11 @@ static int add_target(struct image_export *x, struct export_image *img, struct e
 {
     struct oci_manifest index = {.schema_version = 2,
                                  .media_type = arena_strdup(&x->a, MEDIA_OCI_INDEX)};
-    int r = add_documents(x, &img->named, err);
+    int r = x->o->original ? export_original(x, img, err) : 0;
 
+    if (r != 0)
+        return r < 0 ? r : 0;
+    r = add_documents(x, &img->named, err);
     img->target = img->named.manifest;
     for (size_t i = 0; r >= 0 && i < img->platforms.n; i++) {
         r = add_documents(x, &img->platforms.v[i], err);
@@ -213,14 +230,15 @@ static int by_digest(const void *a, const void *b)
     return strcmp(((const struct export_blob *)a)->digest, ((const struct export_blob *)b)->digest);
 }
 
-int image_export_new(struct image_store *s, const struct strv *names, const struct platform *want,
+int image_export_new(struct image_store *s, const struct strv *names, const struct save_options *o,
                      struct image_export **ret, struct err *err)
 {
+    static const struct save_options usual = {0};
     auto_image_export struct image_export *x = xnew(struct image_export);
     int r = 0;
 
     x->s = s;
-    x->want = want;
+    x->o = o ? o : &usual;
     x->lease = lease_new(s);
     for (size_t i = 0; r >= 0 && i < names->n; i++)
         r = add_name(x, names->v[i], err);

@@ -298,13 +298,12 @@ def test_warnings_stand_at_the_end(build):
 
 
 @pytest.mark.parametrize("args,what", [
-    (["--annotation", "a=b"], "--annotation"), (["--attest", "type=sbom"], "--attest"),
+    (["--attest", "type=sbom,generator=x"], "--attest with \"generator=x\""),
     (["--cache-from", "type=gha"], "--cache-from type=gha"),
     (["--cache-from", "type=registry,ref=x,mode=max"], "--cache-from mode=max"),
-    (["--cache-to", "type=s3,bucket=x"], "--cache-to"), (["--provenance", "mode=max"], "--provenance"),
-    (["--sbom=true"], "--sbom"), (["--builder", "mine"], "--builder"),
+    (["--cache-to", "type=s3,bucket=x"], "--cache-to"),
+    (["--provenance", "mode=max,version=v1"], "version=v1"), (["--builder", "mine"], "--builder"),
     (["--isolation", "hyperv"], "--isolation"), (["--call", "targets"], "--call"),
-    (["--platform", "linux/amd64,linux/arm64"], "--platform"),
 ])
 def test_what_is_missing_is_refused_by_name(build, args, what):
     done = build(RUN_ECHO, None, *args)

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import tarfile
+import urllib.error
 
 import pytest
 
@@ -142,6 +143,27 @@ COPY --from=cross /arch /
         build.daemon.api.delete("/containers/" + cid)
 
 
+def test_a_trigger_in_a_shared_stage(build):
+    """It would see one platform only: told, not done wrongly. In a stage of its own it is right."""
+    base = build.tag + "-on"
+    builds.write_tree(build.context, {"Dockerfile": "FROM busybox\nONBUILD ARG TARGETARCH\nONBUILD RUN echo $TARGETARCH > /arch\n"})
+    build.cli.ok("build", "-t", base, build.context)
+    shared = "FROM --platform=$BUILDPLATFORM %s AS t\n%sFROM scratch\nCOPY --from=t /arch /\n"
+    builds.write_tree(build.context, {"Dockerfile": shared % (base, "")})
+    done = run(build, "--platform", ",".join(TWO))
+    assert done.returncode == 1 and "ARG into the stage" in done.stderr, done.stderr
+    builds.write_tree(build.context, {"Dockerfile": shared % (base, "ARG TARGETARCH\n")})
+    ok(build, "-t", build.tag, "--platform", ",".join(TWO))
+    for p in TWO:
+        body = build.daemon.api.get("/images/%s/get" % build.tag, platform=platform(p)).body
+        assert p.split("/")[1].encode() + b"\n" in body
+    build.cli.ok("rmi", base)
+
+
+def platform(text):
+    return json.dumps(dict(zip(("os", "architecture", "variant"), text.split("/"))))
+
+
 def test_bases_of_each_platform(build, reg):
     """A base of an index: of each platform its own; the name goes on meaning this machine's."""
     entries, ids = [], {}
@@ -203,7 +225,8 @@ def test_a_foreign_command_without_an_interpreter(build):
     (["-o", "type=image,force-compression=perhaps"], "non-bool value perhaps"),
     (["-o", "type=image,rewrite-timestamp=false"], "is not built yet"),
     (["-o", "type=image,tar=false"], "no archive"), (["-o", "type=oci,tar=false"], "dest is required"),
-    (["--attest", "type=odd"], "invalid attestation"), (["--provenance", "mode=odd"], "invalid mode"),
+    (["--attest", "type=odd"], "invalid attestation"),
+    (["--sbom=true", "-o", "type=tar,dest=x"], "attestations beside files"), (["--provenance", "mode=odd"], "invalid mode"),
 ])
 def test_what_cannot_be(build, args, says):
     before = all_images(build)
@@ -242,6 +265,23 @@ def test_push(build, reg, tmp_path):
     build.cli.ok("rmi", ref)
 
 
+@pytest.mark.parametrize("several", [True, False])
+def test_push_by_digest(build, reg, tmp_path, several):
+    """As who builds every platform elsewhere does: the registry gets no tag."""
+    ref, meta = "%s/d/x" % reg.host, str(tmp_path / "m")
+    ok(build, "-o", "type=image,name=%s,push-by-digest=true,name-canonical=true,push=true" % ref, "--metadata-file",
+       meta, "--annotation", "a=b", *(["--platform", ",".join(TWO)] if several else []))
+    with open(meta) as f:
+        digest = json.load(f)["containerimage.digest"]
+    assert reg.manifest("d/x", digest)[0] == digest
+    with pytest.raises(urllib.error.HTTPError):
+        reg.manifest("d/x", "latest")
+    assert ref + "@" + digest in build.daemon.api.ok("GET", "/images/%s/json" % ref)["RepoDigests"]
+    build.cli.ok("rmi", ref)
+    done = run(build, "-t", ref + ":v1", "-o", "type=registry,push-by-digest=true")
+    assert done.returncode == 1 and "can't push tagged ref" in done.stderr
+
+
 def test_pulled_by_another(build, reg, own_daemon):
     ref = "%s/x:v1" % reg.host
     ok(build, "-t", ref, "--push", "--platform", ",".join(TWO))
@@ -255,6 +295,15 @@ def test_pulled_by_another(build, reg, own_daemon):
         assert reply.status == 200 and not [x for x in reply.lines if "error" in x], reply.lines
         shown = d.api.ok("GET", "/images/%s/x@%s/json" % (reg.host, digest))
         assert shown["Os"] + "/" + shown["Architecture"] == p
+    build.cli.ok("rmi", ref)
+
+
+def test_images_without_layers(build, reg):
+    builds.write_tree(build.context, {"Dockerfile": "FROM scratch\nCMD [\"x\"]\n"})
+    ref = "%s/none:v1" % reg.host
+    ok(build, "-t", ref, "--push", "--platform", ",".join(TWO))
+    _, _, got = pushed(reg, "none", "v1")
+    assert all(got[p][0][1]["layers"] == [] for p in TWO)
     build.cli.ok("rmi", ref)
 
 

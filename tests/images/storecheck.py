@@ -13,12 +13,18 @@ def problems(data_root):
         layers, images = rows("SELECT diff_id FROM layer"), rows("SELECT id FROM image")
         used = rows("SELECT diff_id FROM image_layer") | rows("SELECT diff_id FROM build_cache")
         kept = rows("SELECT diff_id FROM layer_blob WHERE keep_until > unixepoch() * 1000000000")
-        manifests = rows("SELECT manifest FROM image")
+        manifests = rows("SELECT manifest FROM image UNION SELECT manifest FROM tag UNION"
+                         " SELECT manifest FROM repo_digest UNION SELECT idx FROM tag UNION"
+                         " SELECT idx FROM repo_digest")
+        parts = rows("SELECT blob FROM index_part")
+        named = rows("SELECT idx FROM tag UNION SELECT idx FROM repo_digest")
+        broken_parts = rows("SELECT idx FROM index_part") - named
+        manifests |= parts | rows("SELECT blob FROM layer_blob WHERE kept = 1")
         broken = [r[0] for r in db.execute("PRAGMA integrity_check")] + \
             ["foreign key %s" % (r,) for r in db.execute("PRAGMA foreign_key_check")]
     finally:
         db.close()
-    out = [x for x in broken if x != "ok"]
+    out = [x for x in broken if x != "ok"] + ["parts of no index " + x for x in broken_parts]
     out += differences("layer", layers, names(data_root, "layers"), used | kept)
     out += differences("blob", images | manifests, names(data_root, "image/blobs/sha256"),
                        images | manifests)

@@ -2,18 +2,25 @@
 store, and the repeated command finishes, with what was finished before."""
 import http.client
 import os
+import sys
 
 import pytest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "images"))
 
 import cleat
 import images
 from cleat import until
 from registry import sha
+import storecheck
 from test_hostile import error_of, fake, layer_dirs, random_layer, stages  # noqa: F401
+from test_pull import put_index
+from test_push import second  # noqa: F401
 
 PULL = [p for p in cleat.fail_points() if p.startswith("image.pull.")]
 LOAD = [p for p in cleat.fail_points() if p.startswith("image.load.")]
-PUSH = [p for p in cleat.fail_points() if p.startswith("image.push.")]
+PUSH_INDEX = [p for p in cleat.fail_points() if p.startswith("image.push.")]
+PUSH = [p for p in PUSH_INDEX if p != "image.push.part"]
 BELOW = [p for p in cleat.fail_points()
          if p.startswith(("layer.", "blob.publish", "image.create", "image.insert", "image.tag"))
          and not p.startswith(cleat.OF_BUILDS)]
@@ -151,3 +158,30 @@ def test_push(broken_daemon, name, point, action):
     assert (name, digest) in reg.manifests
     assert d.api.ok("GET", "/images/%s/json" % ref)["RepoDigests"] == ["%s@%s" % (ref, digest)]
     check_clean(d)
+
+
+@pytest.mark.parametrize("action", ["crash@1", "error@1"])
+@pytest.mark.parametrize("point", PUSH_INDEX)
+def test_push_of_an_index(broken_daemon, plain, second, name, point, action):  # noqa: F811
+    """An index of two platforms, of which all is here: after a failure it goes as a whole."""
+    d, _ = broken_daemon
+    platforms = [{"os": "linux", "architecture": "s390x"}, {"os": "linux", "architecture": "amd64"}]
+    digest, ids = put_index(plain, name, platforms)
+    ref, out = "%s/%s" % (plain.host, name), "%s/%s" % (second.host, name)
+    d.start()
+    for p in ids:
+        reply = d.api.post("/images/create", fromImage=ref, tag="latest", platform=p)
+        assert reply.status == 200 and not error_of(reply)
+    assert d.api.post("/images/%s/tag" % ref, repo=out, tag="latest").status == 201
+    d.stop()
+    assert not fail_in(d, point, action, lambda: push(d, out))
+    d.start()
+    assert not storecheck.problems(d.data_root)
+    reply = push(d, out)
+    assert not error_of(reply), reply
+    assert [x["aux"]["Digest"] for x in reply.lines if "aux" in x] == [digest]
+    assert second.manifest(name, "latest")[0] == digest
+    assert not storecheck.problems(d.data_root)
+    for r in (ref, out):
+        assert d.api.delete("/images/" + r).status == 200
+    assert len(layer_dirs(d)) == 1 and len(blob_files(d)) == 1  # cleat/hello's

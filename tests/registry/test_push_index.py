@@ -8,7 +8,7 @@ import cleat
 import registry
 from registry import sha
 from test_blobs import other_daemon  # noqa: F401
-from test_peers import ARCH, skopeo  # noqa: F401
+from test_peers import ARCH, podman, skopeo  # noqa: F401
 from test_pull import layers, pull, put_index
 from test_push import push, second  # noqa: F401
 
@@ -125,6 +125,18 @@ def test_skopeo_copies_all_of_it(daemon, second, whole, name, cleat_only, skopeo
     cleat_only.ok("rmi", target)
 
 
+def test_podman_pulls_each_platform(second, whole, name, cleat_only, podman):  # noqa: F811
+    ref, ids, _ = whole
+    target = "%s/%s:pod" % (second.host, name)
+    cleat_only.ok("tag", ref, target)
+    cleat_only.ok("push", target)
+    for p, image in ids.items():
+        podman.ok("pull", "-q", "--tls-verify=false", *podman.policy, "--platform", p, target)
+        assert "sha256:" + podman.ok("image", "inspect", "--format", "{{.Id}}", target) == image
+        podman.ok("rmi", "-f", target)
+    cleat_only.ok("rmi", target)
+
+
 def test_dropped_blobs_make_a_new_index(other_daemon, plain, second, name):  # noqa: F811
     """Without the compressed blobs manifests are new ones, and so is the index; the push says so."""
     digest, ids = put_index(plain, name, BOTH)
@@ -150,6 +162,26 @@ def test_dropped_blobs_make_a_new_index(other_daemon, plain, second, name):  # n
 
 
 # ---- what belongs to a name, here ----
+
+def test_a_container_of_a_platform(daemon, plain, whole, cli, name):
+    ref, ids, _ = whole
+    for p in (OTHER, HERE):
+        cid = cli.ok("create", "--platform", p, ref, "x").strip()
+        assert daemon.api.ok("GET", "/containers/%s/json" % cid)["Image"] == ids[p]
+        daemon.api.ok("DELETE", "/containers/" + cid)
+    reply = daemon.api.post("/containers/create", {"Image": ref}, platform="linux/arm64")
+    assert reply.status == 404 and "does not match the specified platform" in reply.message
+    assert daemon.api.post("/containers/create", {"Image": ref}, platform="a/b/c/d").status == 400
+    old = daemon.api.at("1.40").post("/containers/create", {"Image": ref}, platform="linux/arm64")
+    assert old.status == 201, "it is of a later version"
+    daemon.api.ok("DELETE", "/containers/" + old.json["Id"])
+    # What is not here for that platform is pulled.
+    digest, more = put_index(plain, name + "-p", BOTH)
+    far = "%s/%s-p" % (plain.host, name)
+    pull(daemon.api, far, platform=HERE)
+    cid = cli.ok("create", "--platform", OTHER, far, "x").split()[-1]
+    assert daemon.api.ok("GET", "/containers/%s/json" % cid)["Image"] == more[OTHER]
+
 
 def test_platforms_of_a_name_are_no_rubbish(daemon, whole, cli):
     ref, ids, _ = whole
