@@ -11,6 +11,7 @@
 
 #include "base/auto.h"
 #include "base/mem.h"
+#include "base/time.h"
 #include "http/dial.h"
 #include "http/guard.h"
 #include "http/h1.h"
@@ -302,8 +303,10 @@ static int exchange(struct http_client *c, struct stream *s, const struct http_c
     AUTO(auto_reply_) struct http_reply *reply = reply_new(c, s, call->method);
     struct err sent = {0};
 
-    if (dial_is_guarded(&c->o))
+    if (dial_is_guarded(&c->o)) {
         stream_guard_set(s, c->o.idle_ms, dial_gone_fd(&c->o));
+        stream_guard_until(s, c->o.call_ms ? mono_ns() + c->o.call_ms * NS_PER_MS : 0);
+    }
     int r = send_request(c, s, call, upgrade, &sent);
 
     if (r < 0 && r != -EPIPE && r != -ECONNRESET) {

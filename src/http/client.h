@@ -43,6 +43,7 @@ struct http_client_opts {
     const struct addr *proxy;     /* tcp; asked for http by absolute URL, for TLS by CONNECT */
     const char *proxy_auth;       /* value of Proxy-Authorization, or NULL */
     unsigned connect_ms, idle_ms; /* time-outs; idle: nothing moves. 0: none */
+    unsigned call_ms;             /* a whole call, to the end of its answer. 0: no limit */
     unsigned keep;                /* idle connections kept; 0: one */
     const int *gone_fd;           /* calls end with -ECANCELED when it hangs up; may be NULL */
 };
