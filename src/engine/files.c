@@ -3,8 +3,6 @@
  * through the root of its first process, volumes and all; the files of one that does not run
  * through a detached mount of its layers, which needs no clean-up and is in nobody's way.
  */
-#include "engine/engine-priv.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -19,6 +17,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/time.h"
+#include "engine/vol-priv.h"
 #include "image/diff.h"
 #include "kern/overlay.h"
 #include "kern/rootfs.h"
@@ -86,12 +85,14 @@ struct place {
     int root;   /* of the tree it is looked up in */
     char *path; /* from there */
     bool ro;
-    bool locked; /* container.op, so that no start meets our writing */
+    bool locked;            /* container.op, so that no start meets our writing */
+    struct vol_open volume; /* that it lies in, if a plugin had to mount it */
 };
 
 static void place_done(struct container *c, struct place *p)
 {
     close_fd(&p->root);
+    vol_close(c->e, &p->volume);
     if (p->locked)
         (void)pthread_mutex_unlock(&c->op);
     p->locked = false;
@@ -151,8 +152,26 @@ static int open_image(const struct oci_mount *m, const char *rest, struct arena 
     return r < 0 || str_empty(m->subpath) ? r : open_subpath(m, rest, a, ret, err);
 }
 
-static int open_bind(const struct oci_mount *m, const char *rest, struct arena *a,
-                     struct place *ret, struct err *err)
+/* A plugin mounts it for us, for as long as we work on it. */
+static int open_volume(struct container *c, const struct oci_mount *m, struct place *ret,
+                       struct err *err)
+{
+    auto_arena struct arena a = ARENA_INIT;
+    const struct ctr_volume *v = ctr_volume_at(c, m->destination);
+    struct vol_record rec;
+    int r = v ? vol_get(c->e, v->name, &a, &rec, err)
+              : err_no(err, ENOENT, "the mount at %s has no source", m->destination);
+
+    if (r >= 0)
+        r = vol_driver(&rec.rq)->open(c->e, &rec, &ret->volume, err);
+    if (r <= 0)
+        return r < 0 ? r : err_no(err, ENOTSUP, "volume %s cannot be opened here", v->name);
+    ret->root = fcntl(ret->volume.fd, F_DUPFD_CLOEXEC, 0);
+    return ret->root < 0 ? err_sys(err, "open volume %s", v->name) : 0;
+}
+
+static int open_bind(struct container *c, const struct oci_mount *m, const char *rest,
+                     struct arena *a, struct place *ret, struct err *err)
 {
     struct stat st;
 
@@ -160,6 +179,10 @@ static int open_bind(const struct oci_mount *m, const char *rest, struct arena *
     ret->ro = strv_has(&m->options, "ro") || strv_has(&m->options, "rro");
     if (m->lowers.n)
         return open_image(m, rest, a, ret, err);
+    if (str_empty(m->source)) {
+        int r = open_volume(c, m, ret, err);
+        return r < 0 || str_empty(m->subpath) ? r : open_subpath(m, rest, a, ret, err);
+    }
     ret->root = open(m->source, O_PATH | O_CLOEXEC);
     if (ret->root < 0 || fstat(ret->root, &st) < 0)
         return err_sys(err, "open %s", m->source);
@@ -183,7 +206,7 @@ static int find_place(struct container *c, const char *path, bool write, struct 
     const char *rest = NULL;
     int64_t pid = running_pid(c);
 
-    *ret = (struct place){.root = -1, .path = arena_strdup(a, path)};
+    *ret = (struct place){.root = -1, .path = arena_strdup(a, path), .volume = {.fd = -1}};
     if (pid > 0) {
         ret->root = open_root_of(c, pid, err);
         return ret->root < 0 ? ret->root : 0;
@@ -193,7 +216,7 @@ static int find_place(struct container *c, const char *path, bool write, struct 
         return r;
     const struct oci_mount *bind = bind_of(&spec, path, &rest);
     if (bind)
-        return open_bind(bind, rest, a, ret, err);
+        return open_bind(c, bind, rest, a, ret, err);
     ret->ro = c->host->readonly_rootfs;
     return write ? open_writable(c, &ret->root, err) : open_merged(c, &ret->root, err);
 }
@@ -209,6 +232,7 @@ struct ctr_copy {
     struct container *c;
     int dir; /* the directory it lies in, or it is */
     char *name, *as;
+    struct vol_open volume; /* that this is in */
 };
 
 /* Go's os.FileMode, of which clients make theirs. */
@@ -286,14 +310,14 @@ int ctr_copy_out_open(struct engine *e, const char *id, const char *path, struct
                       struct ctr_copy **ret, struct path_stat *ret_stat, struct err *err)
 {
     struct container *c = ctr_find(e, id, err);
-    struct place place = {.root = -1};
+    struct place place = {.root = -1, .volume = {.fd = -1}};
     struct stat st;
 
     if (!c)
         return err_code(err);
     struct ctr_copy *copy = xnew(struct ctr_copy);
     copy->c = c;
-    copy->dir = -1;
+    copy->dir = copy->volume.fd = -1;
     char *clean = path_clean(a, path);
     int r = str_empty(path) ? err_invalid(err, "bad parameter: path is empty")
                             : find_place(c, clean, false, a, &place, err);
@@ -304,6 +328,8 @@ int ctr_copy_out_open(struct engine *e, const char *id, const char *path, struct
         else if (r == -ENOTDIR)
             r = err_invalid(err, "%s is not a directory", path);
     }
+    copy->volume = place.volume; /* stays mounted until all is read */
+    place.volume = (struct vol_open){.fd = -1};
     place_done(c, &place);
     if (r < 0) {
         ctr_copy_free(copy);
@@ -333,6 +359,7 @@ void ctr_copy_free(struct ctr_copy *copy)
     if (!copy)
         return;
     close_fd(&copy->dir);
+    vol_close(copy->c->e, &copy->volume);
     ctr_unref(copy->c);
     free(copy->name);
     free(copy->as);
@@ -400,7 +427,7 @@ int ctr_copy_in(struct engine *e, const char *id, const char *path, const struct
 {
     auto_arena struct arena a = ARENA_INIT;
     auto_ctr struct container *c = ctr_find(e, id, err);
-    struct place place = {.root = -1};
+    struct place place = {.root = -1, .volume = {.fd = -1}};
 
     if (!c)
         return err_code(err);
