@@ -387,8 +387,8 @@ int vol_device_mount(const struct strmap *options, bool ro, struct arena *a, str
 int ctr_layer_limit(const struct host_config *h, uint64_t *ret, struct err *err) MUST;
 /** ctr_limit_layer() - put it in force for the new, empty layer. */
 int ctr_limit_layer(struct container *c, struct err *err) MUST;
-/** ctr_limit_work() - the same for a work directory that was made anew. */
-int ctr_limit_work(struct container *c, struct err *err) MUST;
+/** ctr_limit_work() - the same for a work directory that was made anew. @work: its name. */
+int ctr_limit_work(struct container *c, const char *work, struct err *err) MUST;
 /**
  * limits_bind() - what this thread writes from now on is held to quotas, which ext4 leaves to
  * processes with CAP_SYS_RESOURCE to exceed; until limits_release()

@@ -223,7 +223,7 @@ static int renew_work(struct container *c, struct err *err)
         return r;
     if (mkdirat(c->data_fd, "work", 0711) < 0)
         return err_sys(err, "create work directory");
-    return c->host->storage_opt.n ? ctr_limit_work(c, err) : 0;
+    return c->host->storage_opt.n ? ctr_limit_work(c, "work", err) : 0;
 }
 
 static int fill_plan(struct container *c, struct arena *a, struct shim_plan *plan, int *ret_seccomp,
