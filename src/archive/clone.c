@@ -13,6 +13,7 @@
 
 #include "base/auto.h"
 #include "base/dir.h"
+#include "base/failpoint.h"
 #include "base/io.h"
 #include "base/map.h"
 #include "base/mem.h"
@@ -163,6 +164,7 @@ static int clone_file(struct cloner *c, int from, int to, const char *name, cons
         openat(to, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (out < 0)
         return err_sys(err, "create %s", path);
+    FAIL_POINT("clone.file", err);
     c->res.files++;
     if (ioctl(out, FICLONE, in) == 0)
         c->res.shared++;

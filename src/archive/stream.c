@@ -140,6 +140,37 @@ struct source *source_mem(const void *p, size_t n)
     return &m->base;
 }
 
+/* ---- in large pieces ---- */
+
+struct buffered {
+    struct source base;
+    struct source *below;
+    const uint8_t *p; /* lent by it */
+    size_t n;
+};
+
+static ssize_t buffered_next(struct source *s, const uint8_t **ret, size_t max, struct err *err)
+{
+    struct buffered *b = (struct buffered *)s;
+    ssize_t r = b->n ? (ssize_t)b->n : source_next(b->below, &b->p, CHUNK, err);
+
+    if (r <= 0)
+        return r;
+    size_t n = (size_t)r < max ? (size_t)r : max;
+    *ret = b->p;
+    b->p += n;
+    b->n = (size_t)r - n;
+    return (ssize_t)n;
+}
+
+struct source *source_buffered(struct source *below)
+{
+    struct buffered *b = xnew(struct buffered);
+
+    *b = (struct buffered){.base = {.next = buffered_next, .free = plain_free}, .below = below};
+    return &b->base;
+}
+
 /* ---- look ahead ---- */
 
 struct peek {

@@ -65,6 +65,9 @@ struct source *source_mem(const void *p, size_t n);
  * thread than the one that made the source, but never from two at once. */
 typedef ssize_t (*source_read_fn)(void *ctx, void *p, size_t n, struct err *err);
 struct source *source_cb(source_read_fn fn, void *ctx);
+/** source_buffered() - reads @below in large pieces, of which each call gets its part: for who
+ * wants little at a time. What it took of @below and nobody wanted goes with it. */
+struct source *source_buffered(struct source *below);
 /**
  * source_peek() - look at the first @n bytes (at most 4096) without consuming them
  * @ret: a source that replaces @below; *@ret_p, *@ret_n: what was there, valid as long as it

@@ -97,6 +97,9 @@ void tar_writer_free(struct tar_writer *w);
  * exactly e->size bytes by tar_write_data(). e->stored and e->sparse are not used. */
 int tar_write_entry(struct tar_writer *w, const struct tar_entry *e, struct err *err) MUST;
 int tar_write_data(struct tar_writer *w, const void *p, size_t n, struct err *err) MUST;
+/** tar_write_flush() - pass on what is still held back: small pieces go out together. The next two
+ * do so, too; a writer that is freed before does not. */
+int tar_write_flush(struct tar_writer *w, struct err *err) MUST;
 /** tar_write_pad() - the last entry's padding, where another writer goes on with the archive. */
 int tar_write_pad(struct tar_writer *w, struct err *err) MUST;
 /** tar_write_end() - padding and the two empty blocks. */

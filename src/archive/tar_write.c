@@ -15,10 +15,15 @@
 #include "base/mem.h"
 #include "base/time.h"
 
+#define BUFFER (256u << 10)
+#define DIRECT (64u << 10) /* a piece of this size is worth a write of its own */
+
 struct tar_writer {
     struct sink *s;
     uint64_t left; /* content the current entry still wants */
     unsigned pad;
+    uint8_t *buf; /* BUFFER bytes, made when first needed; small files are many to a write */
+    size_t n;
 };
 
 static const uint8_t zeros[2 * TAR_BLOCK];
@@ -197,12 +202,33 @@ static void pax_name(struct tar_header *h, const char *name)
     free(full);
 }
 
+int tar_write_flush(struct tar_writer *w, struct err *err)
+{
+    size_t n = w->n;
+
+    w->n = 0;
+    return n ? sink_write(w->s, w->buf, n, err) : 0;
+}
+
+static int put(struct tar_writer *w, const void *p, size_t n, struct err *err)
+{
+    int r = n >= DIRECT || w->n + n > BUFFER ? tar_write_flush(w, err) : 0;
+
+    if (r < 0 || n >= DIRECT)
+        return r < 0 ? r : sink_write(w->s, p, n, err);
+    if (!w->buf)
+        w->buf = xmalloc(BUFFER);
+    memcpy(w->buf + w->n, p, n);
+    w->n += n;
+    return 0;
+}
+
 static int write_padded(struct tar_writer *w, const void *p, size_t n, struct err *err)
 {
-    int r = sink_write(w->s, p, n, err);
+    int r = put(w, p, n, err);
     size_t pad = (0 - n) % TAR_BLOCK;
 
-    return r < 0 || pad == 0 ? r : sink_write(w->s, zeros, pad, err);
+    return r < 0 || pad == 0 ? r : put(w, zeros, pad, err);
 }
 
 static int write_pax(struct tar_writer *w, const char *name, const struct buf *pax, struct err *err)
@@ -218,7 +244,7 @@ static int write_pax(struct tar_writer *w, const char *name, const struct buf *p
     (void)put_octal(h.dev_major, sizeof(h.dev_major), 0);
     (void)put_octal(h.dev_minor, sizeof(h.dev_minor), 0);
     seal(&h);
-    int r = sink_write(w->s, &h, sizeof(h), err);
+    int r = put(w, &h, sizeof(h), err);
     return r < 0 ? r : write_padded(w, pax->data, pax->len, err);
 }
 
@@ -234,6 +260,8 @@ struct tar_writer *tar_writer_new(struct sink *s)
 
 void tar_writer_free(struct tar_writer *w)
 {
+    if (w)
+        free(w->buf);
     free(w);
 }
 
@@ -245,7 +273,7 @@ static int end_entry(struct tar_writer *w, struct err *err)
         return err_as(err, ERR_SYSTEM, EPROTO, "archive/tar: missed writing %llu bytes",
                       (unsigned long long)w->left);
     w->pad = 0;
-    return pad ? sink_write(w->s, zeros, pad, err) : 0;
+    return pad ? put(w, zeros, pad, err) : 0;
 }
 
 int tar_write_entry(struct tar_writer *w, const struct tar_entry *e, struct err *err)
@@ -263,7 +291,7 @@ int tar_write_entry(struct tar_writer *w, const struct tar_entry *e, struct err 
     seal(&h);
     w->left = content_size(e);
     w->pad = (unsigned)((0 - w->left) % TAR_BLOCK);
-    return sink_write(w->s, &h, sizeof(h), err);
+    return put(w, &h, sizeof(h), err);
 }
 
 int tar_write_data(struct tar_writer *w, const void *p, size_t n, struct err *err)
@@ -271,17 +299,21 @@ int tar_write_data(struct tar_writer *w, const void *p, size_t n, struct err *er
     if (n > w->left)
         return err_as(err, ERR_SYSTEM, EPROTO, "archive/tar: write too long");
     w->left -= n;
-    return sink_write(w->s, p, n, err);
+    return put(w, p, n, err);
 }
 
 int tar_write_pad(struct tar_writer *w, struct err *err)
 {
-    return end_entry(w, err);
+    int r = end_entry(w, err);
+
+    return r < 0 ? r : tar_write_flush(w, err);
 }
 
 int tar_write_end(struct tar_writer *w, struct err *err)
 {
     int r = end_entry(w, err);
 
-    return r < 0 ? r : sink_write(w->s, zeros, sizeof(zeros), err);
+    if (r >= 0)
+        r = put(w, zeros, sizeof(zeros), err);
+    return r < 0 ? r : tar_write_flush(w, err);
 }

@@ -180,6 +180,7 @@ TEST(large_sizes_use_pax)
     struct tar_entry f = {.name = S("f"), .type = TAR_FILE, .size = UINT64_C(1) << 40};
 
     CHECK_OK(tar_write_entry(w, &f, &e));
+    CHECK_OK(tar_write_flush(w, &e));
     auto_source struct source *s = source_mem(b.data, b.len);
     auto_tar_reader struct tar_reader *r = tar_reader_new(s, NULL, NULL);
     CHECK_INT(tar_next(r, &got, &e), 1);
@@ -274,6 +275,7 @@ static int with_pax(const char *records, const char *content, struct err *err)
     auto_tar_writer struct tar_writer *w = tar_writer_new(sink);
 
     put(w, (struct tar_entry){.name = S("pax"), .type = TAR_FILE}, records);
+    CHECK_OK(tar_write_flush(w, &e));
     b.data[156] = 'x';
     reseal(b.data);
     put(w, (struct tar_entry){.name = S("f"), .type = TAR_FILE}, content);

@@ -10,6 +10,7 @@ struct parent {
     char *path;
     int fd;
     struct timespec mtime; /* as it was found: given back when it is left */
+    bool past;             /* it was opened in the upper directory, past the overlay */
 };
 
 struct unpacker {
@@ -19,6 +20,8 @@ struct unpacker {
     bool root;             /* may change owners */
     int64_t root_mtime_ns; /* with UNPACK_ROOT: what the archive says, or 0 */
     struct parent parent, link_parent;
+    char *fresh;   /* a directory that was made here, if there is an upper; its real path, heap */
+    bool not_past; /* the overlay has looked at what lies in it: it keeps to that from now on */
     struct arena scratch; /* of one entry */
     uint64_t size;
 };
@@ -38,6 +41,12 @@ char *unpack_join(struct arena *a, const char *dir, const char *name);
  * in it, and so are it and those above it if they are missing. */
 int unpack_open_parent(struct unpacker *u, struct parent *p, const char *name, bool make,
                        struct err *err) MUST;
+/** unpack_note_fresh() - @base was made in the parent: it may be filled past the overlay. */
+void unpack_note_fresh(struct unpacker *u, const char *base);
+/** unpack_forget_fresh() - everything goes through the overlay again; closes the parents. */
+int unpack_forget_fresh(struct unpacker *u, struct err *err) MUST;
+/** unpack_is_past() - is the parent in the upper directory itself? */
+bool unpack_is_past(const struct unpacker *u);
 /** unpack_leave_parent() - close it, with the time it had. */
 int unpack_leave_parent(struct parent *p, struct err *err) MUST;
 /** unpack_drop_parent() - the same when nothing matters any more. */
@@ -50,6 +59,10 @@ int unpack_clear_way(struct unpacker *u, const char *base, struct err *err) MUST
  * reading or writing. */
 int unpack_set_attributes(struct unpacker *u, int fd, const struct tar_entry *e,
                           struct err *err) MUST;
+/** unpack_first_mode() - what a new file is made with: its own mode, unless that would let somebody
+ * in before it has its owner. unpack_finish_file(): the rest, of one that was made so. */
+mode_t unpack_first_mode(const struct unpacker *u, const struct tar_entry *e);
+int unpack_finish_file(struct unpacker *u, int fd, const struct tar_entry *e, struct err *err) MUST;
 /** unpack_set_attributes_at() - of what cannot be opened: links, devices, pipes. */
 int unpack_set_attributes_at(struct unpacker *u, const char *base, const struct tar_entry *e,
                              struct err *err) MUST;

@@ -7,12 +7,14 @@
 #include "archive/unpack-priv.h"
 
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/auto.h"
+#include "base/mem.h"
 #include "base/str.h"
 #include "base/time.h"
 
@@ -89,14 +91,15 @@ static int fill_file(struct unpacker *u, int fd, const char *base, const struct 
     if (e->sparse.n || e->stored != e->size)
         if (ftruncate(fd, (off_t)e->size) < 0)
             return err_sys(err, "unpack %s", e->name);
-    return unpack_set_attributes(u, fd, e, err);
+    return unpack_finish_file(u, fd, e, err);
 }
 
 static int put_file(struct unpacker *u, const char *base, const struct tar_entry *e,
                     struct err *err)
 {
     auto_close int fd =
-        openat(u->parent.fd, base, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+        openat(u->parent.fd, base, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+               unpack_first_mode(u, e));
 
     return fd < 0 ? err_sys(err, "create %s", e->name) : fill_file(u, fd, base, e, err);
 }
@@ -122,7 +125,9 @@ static int put_dir(struct unpacker *u, const char *base, const struct tar_entry 
     }
     if (r < 0)
         return r;
-    if (mkdirat(dir, base, 0700) < 0 && errno != EEXIST)
+    if (mkdirat(dir, base, 0700) == 0)
+        unpack_note_fresh(u, base);
+    else if (errno != EEXIST)
         return err_sys(err, "mkdir %s", e->name);
     auto_close int fd = openat(dir, base, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
@@ -139,7 +144,8 @@ static int put_symlink(struct unpacker *u, const char *base, const struct tar_en
     return unpack_set_attributes_at(u, base, e, err);
 }
 
-static int put_hardlink(struct unpacker *u, const char *base, const struct tar_entry *e,
+/* Return: 0; 1 the two are in different mounts. */
+static int try_hardlink(struct unpacker *u, const char *base, const struct tar_entry *e,
                         struct err *err)
 {
     char *target = renamed(u, unpack_clean(&u->scratch, e->link));
@@ -153,14 +159,34 @@ static int put_hardlink(struct unpacker *u, const char *base, const struct tar_e
     int r = unpack_open_parent(u, &u->link_parent, slash ? target : "", false, err);
     if (r < 0)
         return err_wrap(err, r, "link %s", e->name);
-    if (linkat(u->link_parent.fd, slash ? slash + 1 : target, u->parent.fd, base, 0) < 0)
-        return err_sys(err, "link %s -> %s", e->name, e->link);
-    return 0;
+    if (linkat(u->link_parent.fd, slash ? slash + 1 : target, u->parent.fd, base, 0) == 0)
+        return 0;
+    if (errno == EXDEV && u->fresh)
+        return 1;
+    return err_sys(err, "link %s -> %s", e->name, e->link);
+}
+
+/* One end past the overlay and one not: from here on all goes through it. */
+static int put_hardlink(struct unpacker *u, const char *base, const struct tar_entry *e,
+                        struct err *err)
+{
+    int r = try_hardlink(u, base, e, err);
+
+    if (r <= 0)
+        return r;
+    auto_free char *name = xstrdup(u->parent.name);
+    r = unpack_forget_fresh(u, err);
+    if (r >= 0)
+        r = unpack_open_parent(u, &u->parent, name, true, err);
+    return r < 0 ? r : try_hardlink(u, base, e, err);
 }
 
 static int put_node(struct unpacker *u, const char *base, const struct tar_entry *e,
                     struct err *err)
 {
+    /* Past the overlay it would be a whiteout, which the overlay lets nobody make. */
+    if (unpack_is_past(u) && e->type == TAR_CHAR && !e->dev_major && !e->dev_minor)
+        return err_no(err, EPERM, "mknod %s", e->name);
     mode_t kind = e->type == TAR_CHAR ? S_IFCHR : e->type == TAR_BLOCKDEV ? S_IFBLK : S_IFIFO;
 
     if (mknodat(u->parent.fd, base, kind | 0600, makedev(e->dev_major, e->dev_minor)) < 0)
@@ -270,6 +296,7 @@ int unpack_tar(struct source *s, int root_fd, const struct unpack_options *opts,
     unpack_drop_parent(&u.parent);
     unpack_drop_parent(&u.link_parent);
     arena_done(&u.scratch);
+    free(u.fresh);
     if (r >= 0 && ret_size)
         *ret_size = u.size;
     return r;

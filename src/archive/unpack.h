@@ -32,11 +32,22 @@ struct unpack_watch {
     int (*keep)(void *ctx, int dir_fd, const char *name, uint64_t ino, struct err *err);
 };
 
+/*
+ * Where files really are that are made in an overlay which nobody else uses meanwhile: its upper
+ * directory. Directories that an unpacking makes have nothing below them in other layers, and are
+ * filled there, past the overlay, at half the price.
+ */
+struct unpack_upper {
+    int fd;           /* O_PATH */
+    const char *path; /* of the directory that is unpacked into, from there; no links in it */
+};
+
 struct unpack_options {
     unsigned flags;
     const char *top; /* what the archive's first name component is to be called, or NULL */
     const int64_t (*owner)[2]; /* uid and gid of everything, or NULL: as the archive has it */
     const struct unpack_watch *watch; /* or NULL */
+    const struct unpack_upper *upper; /* or NULL */
     void *watcher;
 };
 

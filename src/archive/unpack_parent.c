@@ -53,6 +53,7 @@ void unpack_drop_parent(struct parent *p)
     free(p->name);
     free(p->path);
     p->name = p->path = NULL;
+    p->past = false;
 }
 
 static int set_mtime(int dir_fd, struct timespec mtime)
@@ -129,22 +130,93 @@ static char *real_path(int root_fd, int fd)
     return xstrdup(path[n] == '/' ? path + n + 1 : path + n);
 }
 
-/* Return: fd; @ret_linked: a link may have led to it. */
-static int open_dir(struct unpacker *u, const char *name, bool make, bool *ret_linked,
-                    struct err *err)
-{
-    int fd = open_beneath(u->root_fd, name, O_PATH | O_DIRECTORY);
+/* ---- past the overlay ---- */
 
-    *ret_linked = fd < 0;
+void unpack_note_fresh(struct unpacker *u, const char *base)
+{
+    if (!u->opts->upper || u->not_past || unpack_is_past(u))
+        return;
+    free(u->fresh);
+    u->fresh = xasprintf("%s%s%s", u->parent.path, *u->parent.path ? "/" : "", base);
+}
+
+static void keep_to_overlay(struct unpacker *u)
+{
+    free(u->fresh);
+    u->fresh = NULL;
+    u->not_past = true;
+}
+
+int unpack_forget_fresh(struct unpacker *u, struct err *err)
+{
+    int r = unpack_leave_parent(&u->parent, err);
+
+    unpack_drop_parent(&u->link_parent);
+    keep_to_overlay(u);
+    return r;
+}
+
+bool unpack_is_past(const struct unpacker *u)
+{
+    return u->parent.past;
+}
+
+static bool is_in_fresh(const struct unpacker *u, const char *name)
+{
+    size_t n = u->fresh ? strlen(u->fresh) : 0;
+
+    return u->fresh && strncmp(name, u->fresh, n) == 0 && (!name[n] || name[n] == '/');
+}
+
+/* In the upper directory. A link on the way, also one that replaced what had been there, is for the
+ * overlay to follow. Return: fd or -1. */
+static int open_past(const struct unpacker *u, const char *name)
+{
+    const struct unpack_upper *up = u->opts->upper;
+    auto_free char *path = xasprintf("%s%s%s", up->path, *up->path ? "/" : "", name);
+    return open_beneath(up->fd, path, O_PATH | O_DIRECTORY);
+}
+
+/* ---- opening ---- */
+
+/* How a directory was found. */
+struct found {
+    bool linked; /* a link may have led to it */
+    bool past;
+};
+
+static int look(struct unpacker *u, const char *name, struct found *ret)
+{
+    bool in_fresh = is_in_fresh(u, name);
+    int fd = in_fresh ? open_past(u, name) : -1;
+
+    *ret = (struct found){.past = fd >= 0};
+    if (fd >= 0)
+        return fd;
+    fd = open_beneath(u->root_fd, name, O_PATH | O_DIRECTORY);
+    ret->linked = fd < 0;
+    /* An overlay does not look again at what it knows, and a link may lead anywhere. */
+    if (u->fresh && (in_fresh || (ret->linked && errno == ELOOP))) {
+        int saved = errno;
+        keep_to_overlay(u);
+        errno = saved;
+    }
     if (fd < 0 && errno == ELOOP)
         fd = open_in_root(u->root_fd, name, O_PATH | O_DIRECTORY);
+    return fd;
+}
+
+static int open_dir(struct unpacker *u, const char *name, bool make, struct found *ret,
+                    struct err *err)
+{
+    int fd = look(u, name, ret);
+
     if (fd < 0 && errno == ENOENT && make) {
         int r = make_dirs(u, name, err);
         if (r < 0)
             return r;
-        fd = open_beneath(u->root_fd, name, O_PATH | O_DIRECTORY);
-        *ret_linked = fd < 0;
-        if (fd < 0)
+        fd = look(u, name, ret);
+        if (fd < 0) /* a link that is followed by way of another error */
             fd = open_in_root(u->root_fd, name, O_PATH | O_DIRECTORY);
     }
     return fd < 0 ? err_sys(err, "open %s", *name ? name : "/") : fd;
@@ -153,7 +225,7 @@ static int open_dir(struct unpacker *u, const char *name, bool make, bool *ret_l
 int unpack_open_parent(struct unpacker *u, struct parent *p, const char *name, bool make,
                        struct err *err)
 {
-    bool linked = false;
+    struct found how;
     struct stat st;
 
     if (p->name && strcmp(p->name, name) == 0)
@@ -162,16 +234,16 @@ int unpack_open_parent(struct unpacker *u, struct parent *p, const char *name, b
     if (r < 0)
         return r;
     unpack_drop_parent(p);
-    auto_close int fd = open_dir(u, name, make, &linked, err);
+    auto_close int fd = open_dir(u, name, make, &how, err);
     if (fd < 0)
         return fd;
     if (fstat(fd, &st) < 0)
         return err_sys(err, "stat %s", name);
-    char *path = linked ? real_path(u->root_fd, fd) : xstrdup(name);
+    char *path = how.linked ? real_path(u->root_fd, fd) : xstrdup(name);
     if (!path)
         return err_as(err, ERR_INVALID, ENAMETOOLONG, "cannot name the place of \"%.100s...\"",
                       name);
-    *p = (struct parent){xstrdup(name), path, take_fd(&fd), st.st_mtim};
+    *p = (struct parent){xstrdup(name), path, take_fd(&fd), st.st_mtim, how.past};
     return 0;
 }
 

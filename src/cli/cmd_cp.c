@@ -197,20 +197,28 @@ static ssize_t read_fd_body(void *arg, void *p, size_t n)
     return r < 0 ? -errno : r;
 }
 
+/* @call: the body. */
 static int put_archive(struct cli *cli, const struct cp_opts *o, const char *name, const char *path,
-                       int fd, struct err *err)
+                       struct http_call *call, struct err *err)
 {
     struct http_reply *reply = NULL;
     char *t = cli_query(cli, archive_target(cli, name, path), "noOverwriteDirNonDir", "true");
-    struct http_call call = {.method = "PUT",
-                             .target = o->archive ? cli_query(cli, t, "copyUIDGID", "true") : t,
-                             .body_fn = read_fd_body,
-                             .body_arg = &fd,
-                             .content_type = "application/x-tar"};
-    int r = client_open(cli->client, &call, &reply, err);
 
+    call->method = "PUT";
+    call->target = o->archive ? cli_query(cli, t, "copyUIDGID", "true") : t;
+    call->content_type = "application/x-tar";
+    int r = client_open(cli->client, call, &reply, err);
     http_reply_free(reply);
     return r < 0 ? r : 0;
+}
+
+static int put_stdin(struct cli *cli, const struct cp_opts *o, const char *name, const char *path,
+                     struct err *err)
+{
+    int fd = 0;
+    struct http_call call = {.body_fn = read_fd_body, .body_arg = &fd};
+
+    return put_archive(cli, o, name, path, &call, err);
 }
 
 static int get_archive(struct cli *cli, const char *name, const char *path, struct http_reply **ret,
@@ -240,13 +248,29 @@ static int copy_to_stdout(struct cli *cli, const char *name, const char *path, s
 struct upload {
     int dir;
     const char *name, *as;
+    struct http_pusher *to;
+    int result; /* what could not be read here, with its words */
+    struct err why;
 };
 
-static int64_t pack(void *ctx, struct sink *out, struct err *err)
+static int push_some(void *ctx, const void *p, size_t n, struct err *err)
 {
-    const struct upload *u = ctx;
+    return http_push(((struct upload *)ctx)->to, p, n, err);
+}
 
-    return pack_one(u->dir, u->name, u->as, out, NULL, err);
+static int pack(void *arg, struct http_pusher *to, struct err *err)
+{
+    struct upload *u = arg;
+    auto_sink struct sink *out = sink_cb(push_some, u);
+
+    u->to = to;
+    int64_t r = pack_one(u->dir, u->name, u->as, out, NULL, &u->why);
+    if (r >= 0)
+        return 0;
+    *err = u->why;
+    if (r != -EPIPE && r != -ECONNRESET) /* those the server's answer explains */
+        u->result = (int)r;
+    return (int)r;
 }
 
 /* The directory that holds @path, and its name there; with @follow the end of links. */
@@ -268,17 +292,13 @@ static int open_local(struct cli *cli, const char *path, bool follow, struct upl
 static int upload(struct cli *cli, const struct cp_opts *o, struct upload *u, const char *name,
                   const struct target *to, struct err *err)
 {
-    struct pack_pipe p;
-    struct err why = {0};
+    struct http_call call = {.push_fn = pack, .body_arg = u};
 
     u->as = to->name ? to->name : ".";
-    int r = pack_pipe_start(pack, u, &p, err);
-    if (r < 0)
-        return r;
-    r = put_archive(cli, o, name, to->dir, p.fd, err);
-    if (pack_pipe_end(&p, &why) < 0) { /* what could not be read here comes first */
-        *err = why;
-        return -why.no;
+    int r = put_archive(cli, o, name, to->dir, &call, err);
+    if (u->result < 0) { /* what could not be read here comes first */
+        *err = u->why;
+        return u->result;
     }
     return r;
 }
@@ -295,7 +315,7 @@ static int copy_in(struct cli *cli, const struct cp_opts *o, const char *from, c
         int found = look_remote(cli, name, &to, &at, err);
         if (found >= 0 && at.exists && !at.dir)
             return err_invalid(err, "destination \"%s:%s\" must be a directory", name, to);
-        return found < 0 ? found : put_archive(cli, o, name, to, 0, err);
+        return found < 0 ? found : put_stdin(cli, o, name, to, err);
     }
     int r = open_local(cli, from, o->follow, &u, &st, err);
     if (r >= 0)
@@ -320,7 +340,8 @@ static int unpack_here(struct http_reply *reply, const struct cp_opts *o, const 
 {
     struct unpack_options how = {
         .flags = UNPACK_KEEP_DIRS | (o->archive ? 0U : (unsigned)UNPACK_NO_OWNER), .top = to->name};
-    auto_source struct source *body = source_cb(read_reply, reply);
+    auto_source struct source *bytes = source_cb(read_reply, reply);
+    auto_source struct source *body = source_buffered(bytes);
     auto_close int dir = open(to->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
     if (dir < 0 && errno == ENOENT)

@@ -154,6 +154,7 @@ static int mount_to_volume(const struct mount_spec *m, struct arena *a, struct b
                          .target = m->target,
                          .mode = arena_strdup(a, ""),
                          .propagation = arena_strdup(a, ""),
+                         .driver = o && o->driver_config ? o->driver_config->name : NULL,
                          .subpath = o ? o->subpath : NULL,
                          .ro = m->read_only,
                          .no_copy = o && o->no_copy};
@@ -214,9 +215,12 @@ int binds_collect(const struct host_config *host, struct arena *a, struct binds 
                   struct err *err)
 {
     for (size_t i = 0; i < host->binds.n; i++) {
-        int r = parse_bind(host->binds.v[i], a, &arena_push(a, *ret), err);
+        struct bind *b = &arena_push(a, *ret);
+        int r = parse_bind(host->binds.v[i], a, b, err);
         if (r < 0)
             return r;
+        if (b->kind == BIND_VOLUME && !str_empty(host->volume_driver))
+            b->driver = host->volume_driver;
     }
     for (size_t i = 0; i < host->mounts.n; i++) {
         const struct mount_spec *m = host->mounts.v[i];
@@ -231,6 +235,18 @@ int binds_collect(const struct host_config *host, struct arena *a, struct binds 
             if (strcmp(ret->v[i].target, ret->v[j].target) == 0)
                 return err_invalid(err, "Duplicate mount point: %s", ret->v[i].target);
     return 0;
+}
+
+char *bind_driver(const struct host_config *host, const char *target)
+{
+    auto_arena struct arena a = ARENA_INIT;
+    struct binds binds = {0};
+    int r = binds_collect(host, &a, &binds, NULL);
+
+    for (size_t i = 0; r >= 0 && i < binds.n; i++)
+        if (strcmp(binds.v[i].target, target) == 0)
+            return binds.v[i].driver;
+    return NULL;
 }
 
 int ctr_check_binds(const struct host_config *host, struct err *err)

@@ -88,6 +88,8 @@ static const struct field fields[] = {
     FIELD(struct engine_config, "max-concurrent-downloads", F_I64, max_concurrent_downloads),
     FIELD(struct engine_config, "max-concurrent-uploads", F_I64, max_concurrent_uploads),
     FIELD(struct engine_config, "max-download-attempts", F_I64, max_download_attempts),
+    FIELD(struct engine_config, "plugin-dirs", F_STRV, plugin_dirs),
+    FIELD(struct engine_config, "plugin-timeout", F_I64, plugin_timeout),
     FIELD(struct engine_config, "builder", F_OBJ, builder, .type = &builder_type),
 };
 const struct json_type engine_config_type = JSON_TYPE("daemon.json", struct engine_config, fields);
@@ -118,6 +120,7 @@ void engine_config_defaults(struct engine_config *c, struct arena *a)
         .max_concurrent_downloads = 3,
         .max_concurrent_uploads = 5,
         .max_download_attempts = 5,
+        .plugin_timeout = 120,
         .builder.gc.enabled = true,
     };
 }
@@ -135,4 +138,24 @@ int engine_config_load(struct engine_config *c, const char *path, bool missing_o
     if (r >= 0)
         r = json_decode(&engine_config_type, text.data, text.len, a, c, JSON_STRICT, err);
     return r < 0 ? err_wrap(err, r, "%s", path) : 0;
+}
+
+/* Lists grow by what is given: a default in them could not be replaced. */
+int engine_config_finish(struct engine_config *c, struct arena *a, struct err *err)
+{
+    static const char *const usual[] = {"/run/docker/plugins", "/etc/docker/plugins",
+                                        "/usr/lib/docker/plugins"};
+
+    bool given = c->plugin_dirs.n > 0;
+
+    for (size_t i = 0; i < 3 && !given; i++)
+        strv_push(a, &c->plugin_dirs, usual[i]);
+    if (c->plugin_timeout < 1 || c->plugin_timeout > 3600)
+        return err_invalid(err, "invalid plugin-timeout: %lld: 1 to 3600 seconds",
+                           (long long)c->plugin_timeout);
+    for (size_t i = 0; i < c->plugin_dirs.n; i++)
+        if (c->plugin_dirs.v[i][0] != '/')
+            return err_invalid(err, "invalid plugin-dirs: \"%.200s\" is no absolute path",
+                               c->plugin_dirs.v[i]);
+    return 0;
 }

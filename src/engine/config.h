@@ -47,7 +47,9 @@ struct engine_config {
         char *http, *https, *no;
     } proxies; /* for the daemon's own connections; else the environment's */
     int64_t max_concurrent_downloads, max_concurrent_uploads, max_download_attempts;
-    char *image_blobs; /* "keep" or "drop" the compressed blobs of layers */
+    struct strv plugin_dirs; /* where plugins are found */
+    int64_t plugin_timeout;  /* s: the longest that one may take for an answer */
+    char *image_blobs;       /* "keep" or "drop" the compressed blobs of layers */
     struct builder_config {
         struct builder_gc {
             bool enabled;
@@ -61,6 +63,9 @@ extern const struct json_type engine_config_type;
 
 /** engine_config_defaults() - every setting that nobody gave. */
 void engine_config_defaults(struct engine_config *c, struct arena *a);
+
+/** engine_config_finish() - what depends on what was given; and checks. */
+int engine_config_finish(struct engine_config *c, struct arena *a, struct err *err) MUST;
 
 /**
  * engine_config_load() - read a daemon.json into @c

@@ -1,28 +1,19 @@
 /*
  * The volumes of a container. What it gets is decided once, when it is made: named ones, those of
  * --mount, those of other containers (--volumes-from), and an anonymous one for every VOLUME that
- * nothing else is mounted on. An empty volume is filled with what the image has at its place.
+ * nothing else is mounted on.
  */
-#include "engine/engine-priv.h"
-
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "archive/clone.h"
 #include "base/auto.h"
-#include "base/dir.h"
-#include "base/failpoint.h"
-#include "base/io.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/rand.h"
 #include "engine/mounts.h"
-#include "kern/rootfs.h"
+#include "engine/vol-priv.h"
 
 #define NAME_LEN 64
 
@@ -30,6 +21,7 @@
 
 static const struct field volume_fields[] = {
     FIELD(struct ctr_volume, "name", F_STR, name, .flags = F_OMIT),
+    FIELD(struct ctr_volume, "driver", F_STR, driver, .flags = F_OMIT),
     FIELD(struct ctr_volume, "source", F_STR, source, .flags = F_OMIT),
     FIELD(struct ctr_volume, "image", F_STR, image, .flags = F_OMIT),
     FIELD(struct ctr_volume, "image_name", F_STR, image_name, .flags = F_OMIT),
@@ -105,6 +97,7 @@ static void add(struct plan *p, const struct ctr_volume *v)
     struct ctr_volume *copy = arena_new(a, struct ctr_volume);
 
     *copy = (struct ctr_volume){.name = arena_strdup(a, str_or(v->name, "")),
+                                .driver = arena_strdup(a, str_or(v->driver, "")),
                                 .source = arena_strdup(a, str_or(v->source, "")),
                                 .image = arena_strdup(a, str_or(v->image, "")),
                                 .image_name = arena_strdup(a, str_or(v->image_name, "")),
@@ -121,11 +114,24 @@ static void add(struct plan *p, const struct ctr_volume *v)
     arena_push(a, p->c->volumes) = copy;
 }
 
+/* A volume that is there has its driver; else what the user wants. */
+static char *driver_of(const struct plan *p, const struct bind *b, struct arena *a)
+{
+    struct vol_record rec = {0};
+
+    if (!str_empty(b->source) && vol_get(p->c->e, b->source, a, &rec, NULL) >= 0)
+        return rec.rq.driver;
+    return b->driver;
+}
+
 static int plan_named(struct plan *p, struct err *err)
 {
+    auto_arena struct arena a = ARENA_INIT;
+
     for (size_t i = 0; i < p->binds.n; i++) {
         const struct bind *b = &p->binds.v[i];
         struct ctr_volume v = {.name = b->source,
+                               .driver = b->kind == BIND_VOLUME ? driver_of(p, b, &a) : NULL,
                                .anonymous = str_empty(b->source),
                                .subpath = b->subpath,
                                .target = b->target,
@@ -141,7 +147,7 @@ static int plan_named(struct plan *p, struct err *err)
     return 0;
 }
 
-static const struct ctr_volume *volume_at(const struct container *c, const char *target)
+const struct ctr_volume *ctr_volume_at(const struct container *c, const char *target)
 {
     for (size_t i = 0; i < c->volumes.n; i++)
         if (strcmp(c->volumes.v[i]->target, target) == 0)
@@ -153,7 +159,7 @@ static const struct ctr_volume *volume_at(const struct container *c, const char 
 static void take_over(struct plan *p, const struct container *from, const struct mount_point *m,
                       bool ro)
 {
-    const struct ctr_volume *had = volume_at(from, m->destination);
+    const struct ctr_volume *had = ctr_volume_at(from, m->destination);
     struct ctr_volume v = {0};
 
     if (had)
@@ -207,7 +213,9 @@ static int plan_anonymous(struct plan *p, struct err *err)
                                     "type \"volume\": invalid specification: destination can't be "
                                     "'/'");
         if (!is_taken(p, path))
-            add(p, &(struct ctr_volume){.target = (char *)path, .anonymous = true});
+            add(p, &(struct ctr_volume){.target = (char *)path,
+                                        .driver = p->c->host->volume_driver,
+                                        .anonymous = true});
     }
     return 0;
 }
@@ -232,6 +240,7 @@ static void fill_request(const struct container *c, const struct ctr_volume *v, 
                          struct volume_create_request *rq)
 {
     rq->name = v->name;
+    rq->driver = v->anonymous ? v->driver : bind_driver(c->host, v->target);
     for (size_t i = 0; i < c->host->mounts.n; i++) {
         const struct mount_spec *m = c->host->mounts.v[i];
         if (!str_eq(m->type, "volume") || !str_eq(m->target, v->target))
@@ -250,80 +259,22 @@ static void fill_request(const struct container *c, const struct ctr_volume *v, 
         strmap_set(a, &rq->labels, VOL_ANONYMOUS, "");
 }
 
-/* The volume's directory; a file system of its own is mounted nowhere that we could fill it. */
-static int open_data(struct container *c, const struct ctr_volume *v, int *ret, struct err *err)
+/* Whose it is now, which somebody else may have decided since the plan. */
+static int take_driver(struct container *c, struct ctr_volume *v, struct arena *a, struct err *err)
 {
-    auto_arena struct arena a = ARENA_INIT;
-    struct volume_create_request rec = {0};
-    struct oci_mount m = {.source = vol_path(c->e, v->name, &a)};
-    int r = vol_get(c->e, v->name, &a, &rec, err);
+    struct vol_record rec;
+    int r = vol_get(c->e, v->name, a, &rec, err);
 
-    if (r >= 0 && vol_has_device(&rec)) {
-        r = vol_device_mount(&rec.driver_opts, false, &a, &m, err);
-        if (r >= 0 && !str_eq(m.type, "bind"))
-            return 0;
-    }
-    if (r < 0)
-        return r;
-    *ret = open(m.source, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return *ret < 0 ? err_sys(err, "open volume %s", v->name) : 1;
-}
-
-/* Half of the image's files would be taken for somebody's data: the next container finds it empty.
- */
-static void take_back(int dir)
-{
-    auto_arena struct arena a = ARENA_INIT;
-    struct strv names = {0};
-    struct err err = {0};
-    int r = dir_names(dir, &a, &names, &err);
-
-    for (size_t i = 0; r >= 0 && i < names.n; i++)
-        r = remove_tree_at(dir, names.v[i], &err);
-    if (r < 0)
-        log_warn("a volume stays half filled: %s", err.msg);
-}
-
-/* Only what is empty is filled. */
-static int fill(struct container *c, const struct ctr_volume *v, struct err *err)
-{
-    auto_close int lower = -1, to = -1;
-
-    if (v->no_copy || !str_empty(v->subpath) || c->lowers.n == 0)
-        return 0;
-    int r = open_data(c, v, &to, err);
-    if (r <= 0)
-        return r;
-    auto_close int turn = openat(c->e->volumes_fd, v->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (turn < 0)
-        return err_sys(err, "open volume %s", v->name);
-    /* Of two containers that come at once, one fills and the other finds it full. Containers see
-     * only what is below this directory, and cannot hold its lock. */
-    if (flock(turn, LOCK_EX) < 0)
-        return err_sys(err, "lock volume %s", v->name);
-    if (dir_count(to, 1, NULL) != 0)
-        return 0;
-    r = ctr_open_lower(c, &lower, err);
-    if (r < 0)
-        return r;
-    auto_close int from = rootfs_open(lower, v->target, O_RDONLY | O_DIRECTORY, NULL);
-    if (from < 0)
-        return 0; /* the image has no such directory */
-    FAIL_POINT("volume.fill.begin", err);
-    r = limits_bind(err);
-    if (r >= 0)
-        r = clone_tree(from, to, NULL, err);
-    limits_release();
-    if (r < 0)
-        take_back(to);
-    return r < 0 ? err_wrap(err, r, "fill volume %s", v->name) : 0;
+    if (r >= 0 && !str_eq(str_or(v->driver, ""), str_or(rec.rq.driver, "")))
+        v->driver = arena_strdup(&c->mem, str_or(rec.rq.driver, ""));
+    return r;
 }
 
 int ctr_volumes_make(struct container *c, bool first, struct err *err)
 {
     for (size_t i = 0; i < c->volumes.n; i++) {
         auto_arena struct arena a = ARENA_INIT;
-        const struct ctr_volume *v = c->volumes.v[i];
+        struct ctr_volume *v = c->volumes.v[i];
         struct volume_create_request rq = {0};
         struct strv layers;
         int r = str_empty(v->image) ? 0 : ctr_image_layers(c, v, &a, &layers, err);
@@ -333,12 +284,47 @@ int ctr_volumes_make(struct container *c, bool first, struct err *err)
             continue;
         fill_request(c, v, &a, &rq);
         r = vol_need(c->e, &rq, err);
+        if (r >= 0)
+            r = take_driver(c, v, &a, err);
         if (r >= 0 && first)
-            r = fill(c, v, err);
+            r = ctr_volume_fill(c, v, err);
         if (r < 0)
             return r;
     }
     return 0;
+}
+
+/* ---- while it runs ---- */
+
+int ctr_volumes_attach(struct container *c, struct err *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; r >= 0 && i < c->volumes.n; i++) {
+        struct ctr_volume *v = c->volumes.v[i];
+        const struct volume_create_request rq = {.driver = v->driver};
+        if (!str_empty(v->name) && vol_driver(&rq)->attach)
+            r = vol_driver(&rq)->attach(c, v, err);
+    }
+    return r;
+}
+
+void ctr_volumes_close(struct container *c)
+{
+    for (size_t i = 0; i < c->volumes.n; i++)
+        if (c->volumes.v[i]->fd > 0) {
+            (void)close(c->volumes.v[i]->fd);
+            c->volumes.v[i]->fd = 0;
+        }
+}
+
+void ctr_volumes_detach(struct container *c)
+{
+    for (size_t i = 0; i < c->volumes.n; i++) {
+        const struct ctr_volume *v = c->volumes.v[i];
+        if (!str_empty(v->name) && !vol_is_local(v->driver))
+            vol_unmount(c->e, v->name, c->id, NULL);
+    }
 }
 
 /* ---- using and dropping ---- */
@@ -366,10 +352,11 @@ void ctr_volumes_drop(struct container *c)
 {
     for (size_t i = 0; i < c->volumes.n; i++) {
         auto_arena struct arena a = ARENA_INIT;
-        struct volume_create_request rec = {0};
+        struct vol_record rec;
         struct err err = {0};
         const char *name = c->volumes.v[i]->name;
-        if (str_empty(name) || vol_get(c->e, name, &a, &rec, NULL) < 0 || !vol_is_anonymous(&rec))
+        if (str_empty(name) || vol_get(c->e, name, &a, &rec, NULL) < 0 ||
+            !vol_is_anonymous(&rec.rq))
             continue;
         int r = vol_remove(c->e, name, true, &err);
         if (r < 0 && err.kind != ERR_CONFLICT) /* another container has it, too */
@@ -391,7 +378,7 @@ void ctr_volume_events(struct container *c, const char *action)
             strmap_set(&a, &attrs, "read/write", v->ro ? "false" : "true");
             strmap_set(&a, &attrs, "propagation", "");
         }
-        strmap_set(&a, &attrs, "driver", "local");
+        strmap_set(&a, &attrs, "driver", str_or(v->driver, "local"));
         events_put(c->e->events, "volume", action, v->name, &attrs);
     }
 }

@@ -5,6 +5,7 @@
  *
  *   container.op     one of start, remove, restart, rename, connect; held while they block
  *   nets.making      one network made, removed or mended at a time; held while the kernel does it
+ *   vol_hold()       one volume made, filled or removed; held while disk and plugins do it
  *   container.freeze one freeze or thaw at a time; held while the kernel does it
  *   container.ends   its ends in networks change; an exit waits for it, then takes them all
  *   engine.lock      the table of containers and of execs; never held over I/O
@@ -139,10 +140,14 @@ struct engine {
     int data_fd, containers_fd, shims_fd, lock_fd;
     int trash_fd; /* what was removed, on its way out */
     int volumes_fd;
-    pthread_mutex_t volumes_lock; /* making and removing volumes; after container.op */
+    pthread_mutex_t volumes_lock; /* rows of volumes that change; nothing waits under it */
     struct vol_reading *reading;  /* volumes that are being copied; under volumes_lock */
-    pthread_mutex_t quota_lock;   /* choosing a project; nothing is taken under it */
-    char *data_path;
+    struct vol_hold *vol_holds;   /* names that somebody works on; under volumes_lock */
+    pthread_cond_t vol_released;
+    struct plugins *plugins;
+    char life[33];              /* which daemon this is, of those that had the data root */
+    pthread_mutex_t quota_lock; /* choosing a project; nothing is taken under it */
+    char *data_path, *exec_path;
     struct db *db;
     struct image_store *images;
     struct builder *builder;
@@ -160,6 +165,7 @@ struct engine {
     bool apparmor_default; /* and our default profile */
     char id[40];
     int64_t started_ns;
+    bool loaded;   /* all that an earlier daemon left is taken over */
     bool stopping; /* no restarts any more */
     bool closing;  /* the loop has ended */
 
@@ -352,14 +358,12 @@ void trash_delete(struct engine *e, const char *name);
 char *vol_path(const struct engine *e, const char *name, struct arena *a);
 /** vol_need() - make the volume if it is not there. Return: 1 made, 0 it was there. */
 int vol_need(struct engine *e, const struct volume_create_request *rq, struct err *err) MUST;
-int vol_get(struct engine *e, const char *name, struct arena *a, struct volume_create_request *ret,
-            struct err *err) MUST;
 bool vol_is_anonymous(const struct volume_create_request *rec);
 int64_t vol_size(struct engine *e, const char *name); /* walks, unless the file system counts */
 int vol_load_all(struct engine *e, struct err *err) MUST;
 #define VOL_ANONYMOUS "com.docker.volume.anonymous" /* label of those that nobody named */
 /** vol_check() - name, driver and options of a request. */
-int vol_check(const struct volume_create_request *rq, struct err *err) MUST;
+int vol_check(struct engine *e, const struct volume_create_request *rq, struct err *err) MUST;
 /** vol_exists() - sets and returns the error. */
 int vol_exists(const char *name, struct err *err);
 /** vol_insert_made() - @dir in @dir_fd, complete, becomes the new volume. -EEXIST (conflict). */
@@ -391,8 +395,8 @@ int vol_device_mount(const struct strmap *options, bool ro, struct arena *a, str
 int ctr_layer_limit(const struct host_config *h, uint64_t *ret, struct err *err) MUST;
 /** ctr_limit_layer() - put it in force for the new, empty layer. */
 int ctr_limit_layer(struct container *c, struct err *err) MUST;
-/** ctr_limit_work() - the same for a work directory that was made anew. */
-int ctr_limit_work(struct container *c, struct err *err) MUST;
+/** ctr_limit_work() - the same for a work directory that was made anew. @work: its name. */
+int ctr_limit_work(struct container *c, const char *work, struct err *err) MUST;
 /**
  * limits_bind() - what this thread writes from now on is held to quotas, which ext4 leaves to
  * processes with CAP_SYS_RESOURCE to exceed; until limits_release()
@@ -412,6 +416,7 @@ int64_t vol_counted(int data_fd);
  * another container has bound (--volumes-from). One of @name, @source and @image is given. */
 struct ctr_volume {
     char *name;       /* of the volume, or "" */
+    char *driver;     /* of the volume; "" for our own */
     char *source;     /* of a bind, or "" */
     char *image;      /* its id, or "" */
     char *image_name; /* as the user wrote it */
@@ -419,11 +424,22 @@ struct ctr_volume {
     char *target, *mode;
     bool ro, no_copy;
     bool anonymous; /* made for this container, with a name that nobody chose */
+    int fd;         /* between attach and close: what a plugin has mounted; else 0 */
 };
 /** ctr_volumes_plan() - decide, from request and image, before anything is made. */
 int ctr_volumes_plan(struct container *c, struct err *err) MUST;
+/** ctr_volume_at() - what is mounted at @target, or NULL. */
+const struct ctr_volume *ctr_volume_at(const struct container *c, const char *target);
 /** ctr_volumes_make() - make those that are missing; @first: fill empty ones from the image. */
 int ctr_volumes_make(struct container *c, bool first, struct err *err) MUST;
+/** ctr_volumes_attach() - before a run: plugins mount theirs. ctr_volumes_close(): the run has
+ * begun or failed, its descriptors are not needed any more. ctr_volumes_detach(): it has ended, or
+ * failed: plugins unmount; blocks for as long as they take. */
+int ctr_volumes_attach(struct container *c, struct err *err) MUST;
+void ctr_volumes_close(struct container *c);
+void ctr_volumes_detach(struct container *c);
+/** ctr_volume_fill() - if it is empty, with what the image has at its place (vol_fill.c). */
+int ctr_volume_fill(struct container *c, const struct ctr_volume *v, struct err *err) MUST;
 /** ctr_volumes_drop() - remove its anonymous ones that nobody else uses. */
 void ctr_volumes_drop(struct container *c);
 char *ctr_volumes_json(const struct container *c, struct arena *a);

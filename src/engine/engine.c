@@ -1,6 +1,6 @@
 /* Opening and closing the engine. */
 #include "engine/build-priv.h"
-#include "engine/engine-priv.h"
+#include "engine/vol-priv.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,6 +19,7 @@
 #include "base/mem.h"
 #include "base/rand.h"
 #include "base/time.h"
+#include "engine/plugins.h"
 #include "store/settings.h"
 
 #define ENDINGS_WAIT_S 10
@@ -66,8 +67,10 @@ static int open_dirs(struct engine *e, struct err *err)
     auto_free char *exec_path = r < 0 ? NULL : realpath(e->conf->exec_root, NULL);
     if (r >= 0 && !exec_path)
         return err_sys(err, "resolve %s", e->conf->exec_root);
-    if (r >= 0)
-        e->build_run_path = xasprintf("%s/build", exec_path);
+    if (r < 0)
+        return r;
+    e->build_run_path = xasprintf("%s/build", exec_path);
+    e->exec_path = take_ptr(&exec_path);
     return r;
 }
 
@@ -154,6 +157,8 @@ static int bring_up(struct engine *e, struct err *err)
     int r = open_dirs(e, err);
 
     if (r >= 0)
+        r = plugins_new(&e->conf->plugin_dirs, e->conf->plugin_timeout, &e->plugins, err);
+    if (r >= 0)
         r = seccomp_cache_open(e->data_fd, &e->seccomp, err);
     if (r >= 0)
         r = open_store(e, err);
@@ -177,6 +182,8 @@ static int bring_up(struct engine *e, struct err *err)
         r = nets_settle(e, err);
     if (r < 0)
         return r;
+    e->loaded = true;
+    vol_sweep(e);
     engine_apparmor_open(e);
     sweep_dir(e, e->containers_fd, "container", sweep_container);
     sweep_dir(e, e->trash_fd, "trash", trash_delete);
@@ -199,8 +206,10 @@ int engine_open(const struct engine_config *c, struct loop *loop, struct pool *p
     e->by_id = map_new();
     e->by_name = map_new();
     e->started_ns = now_ns();
+    rand_hex(e->life, sizeof(e->life) - 1);
     (void)pthread_mutex_init(&e->lock, NULL);
     (void)pthread_mutex_init(&e->volumes_lock, NULL);
+    (void)pthread_cond_init(&e->vol_released, NULL);
     (void)pthread_mutex_init(&e->quota_lock, NULL);
     (void)pthread_mutex_init(&e->nets.lock, NULL);
     (void)pthread_mutex_init(&e->nets.making, NULL);
@@ -292,6 +301,7 @@ void engine_free(struct engine *e)
 {
     if (!e)
         return;
+    plugins_stop(e->plugins); /* the next daemon asks them again */
     wait_jobs(e);
     loop_drain(e->loop); /* the last of a container may have been let go behind the loop's back */
     e->closing = true;
@@ -306,6 +316,7 @@ void engine_free(struct engine *e)
     cgroup_host_free(e->cgroups);
     seccomp_cache_free(e->seccomp);
     registries_free(e->registries);
+    plugins_free(e->plugins);
     build_sessions_free(e);
     builder_free(e->builder);
     image_store_close(e->images);
@@ -320,6 +331,7 @@ void engine_free(struct engine *e)
     (void)pthread_cond_destroy(&e->quiet);
     (void)pthread_mutex_destroy(&e->lock);
     free(e->data_path);
+    free(e->exec_path);
     free(e->build_run_path);
     free(e->shim);
     free(e->init);

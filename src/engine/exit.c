@@ -133,6 +133,8 @@ void ctr_exited(struct container *c, int code, bool oom, int64_t at_ns)
 {
     char text[16], secs[24];
 
+    if (c->e->loaded) /* else vol_sweep() does it, which holds up no start of the daemon */
+        ctr_volumes_detach(c);
     (void)snprintf(text, sizeof(text), "%d", code);
     (void)snprintf(secs, sizeof(secs), "%lld",
                    (long long)(c->started_ns ? (at_ns - c->started_ns) / NS_PER_S : 0));

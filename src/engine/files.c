@@ -3,10 +3,9 @@
  * through the root of its first process, volumes and all; the files of one that does not run
  * through a detached mount of its layers, which needs no clean-up and is in nobody's way.
  */
-#include "engine/engine-priv.h"
-
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,8 +16,10 @@
 #include "archive/unpack.h"
 #include "base/auto.h"
 #include "base/io.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/time.h"
+#include "engine/vol-priv.h"
 #include "image/diff.h"
 #include "kern/overlay.h"
 #include "kern/rootfs.h"
@@ -53,14 +54,29 @@ static int open_merged(const struct container *c, int *ret_fd, struct err *err)
     return overlay_mount(&o, ret_fd, err);
 }
 
-/* The same to write; only while it does not run (container.op is held). */
-static int open_writable(const struct container *c, int *ret_fd, struct err *err)
+#define COPY_WORK "copy-work"
+
+/*
+ * The same to write; only while it does not run (container.op is held). "volatile", since
+ * unmounting would else write back the whole file system below, whoever's files those are; the mark
+ * that this leaves is in a work directory of its own, and goes with it.
+ */
+static int open_writable(struct container *c, int *ret_fd, struct err *err)
 {
     auto_arena struct arena a = ARENA_INIT;
-    struct overlay o = {
-        .lowers = c->lowers, .upper = own_dir(c, "diff", &a), .work = own_dir(c, "work", &a)};
+    struct overlay o = {.lowers = c->lowers,
+                        .upper = own_dir(c, "diff", &a),
+                        .work = own_dir(c, COPY_WORK, &a),
+                        .options = "volatile"};
+    int r = remove_tree_at(c->data_fd, COPY_WORK, err); /* of a daemon that was killed */
 
-    return overlay_mount(&o, ret_fd, err);
+    if (r < 0)
+        return r;
+    if (mkdirat(c->data_fd, COPY_WORK, 0711) < 0)
+        return err_sys(err, "create work directory");
+    if (c->host->storage_opt.n)
+        r = ctr_limit_work(c, COPY_WORK, err);
+    return r < 0 ? r : overlay_mount(&o, ret_fd, err);
 }
 
 /* A pid may belong to somebody else by now; its directory in /proc does not change hands, and the
@@ -84,14 +100,24 @@ static int open_root_of(const struct container *c, int64_t pid, struct err *err)
 
 struct place {
     int root;   /* of the tree it is looked up in */
+    int upper;  /* of an overlay that is written */
     char *path; /* from there */
     bool ro;
-    bool locked; /* container.op, so that no start meets our writing */
+    bool work;              /* it has a work directory */
+    bool locked;            /* container.op, so that no start meets our writing */
+    struct vol_open volume; /* that it lies in, if a plugin had to mount it */
 };
 
 static void place_done(struct container *c, struct place *p)
 {
+    struct err err = {0};
+
     close_fd(&p->root);
+    close_fd(&p->upper);
+    vol_close(c->e, &p->volume);
+    if (p->work && remove_tree_at(c->data_fd, COPY_WORK, &err) < 0) /* the next copy tries again */
+        log_warn("container %s: %s", c->id, err.msg);
+    p->work = false;
     if (p->locked)
         (void)pthread_mutex_unlock(&c->op);
     p->locked = false;
@@ -151,8 +177,26 @@ static int open_image(const struct oci_mount *m, const char *rest, struct arena 
     return r < 0 || str_empty(m->subpath) ? r : open_subpath(m, rest, a, ret, err);
 }
 
-static int open_bind(const struct oci_mount *m, const char *rest, struct arena *a,
-                     struct place *ret, struct err *err)
+/* A plugin mounts it for us, for as long as we work on it. */
+static int open_volume(struct container *c, const struct oci_mount *m, struct place *ret,
+                       struct err *err)
+{
+    auto_arena struct arena a = ARENA_INIT;
+    const struct ctr_volume *v = ctr_volume_at(c, m->destination);
+    struct vol_record rec;
+    int r = v ? vol_get(c->e, v->name, &a, &rec, err)
+              : err_no(err, ENOENT, "the mount at %s has no source", m->destination);
+
+    if (r >= 0)
+        r = vol_driver(&rec.rq)->open(c->e, &rec, &ret->volume, err);
+    if (r <= 0)
+        return r < 0 ? r : err_no(err, ENOTSUP, "volume %s cannot be opened here", v->name);
+    ret->root = fcntl(ret->volume.fd, F_DUPFD_CLOEXEC, 0);
+    return ret->root < 0 ? err_sys(err, "open volume %s", v->name) : 0;
+}
+
+static int open_bind(struct container *c, const struct oci_mount *m, const char *rest,
+                     struct arena *a, struct place *ret, struct err *err)
 {
     struct stat st;
 
@@ -160,6 +204,10 @@ static int open_bind(const struct oci_mount *m, const char *rest, struct arena *
     ret->ro = strv_has(&m->options, "ro") || strv_has(&m->options, "rro");
     if (m->lowers.n)
         return open_image(m, rest, a, ret, err);
+    if (str_empty(m->source)) {
+        int r = open_volume(c, m, ret, err);
+        return r < 0 || str_empty(m->subpath) ? r : open_subpath(m, rest, a, ret, err);
+    }
     ret->root = open(m->source, O_PATH | O_CLOEXEC);
     if (ret->root < 0 || fstat(ret->root, &st) < 0)
         return err_sys(err, "open %s", m->source);
@@ -183,7 +231,8 @@ static int find_place(struct container *c, const char *path, bool write, struct 
     const char *rest = NULL;
     int64_t pid = running_pid(c);
 
-    *ret = (struct place){.root = -1, .path = arena_strdup(a, path)};
+    *ret = (struct place){
+        .root = -1, .upper = -1, .path = arena_strdup(a, path), .volume = {.fd = -1}};
     if (pid > 0) {
         ret->root = open_root_of(c, pid, err);
         return ret->root < 0 ? ret->root : 0;
@@ -193,8 +242,9 @@ static int find_place(struct container *c, const char *path, bool write, struct 
         return r;
     const struct oci_mount *bind = bind_of(&spec, path, &rest);
     if (bind)
-        return open_bind(bind, rest, a, ret, err);
+        return open_bind(c, bind, rest, a, ret, err);
     ret->ro = c->host->readonly_rootfs;
+    ret->work = write;
     return write ? open_writable(c, &ret->root, err) : open_merged(c, &ret->root, err);
 }
 
@@ -209,6 +259,7 @@ struct ctr_copy {
     struct container *c;
     int dir; /* the directory it lies in, or it is */
     char *name, *as;
+    struct vol_open volume; /* that this is in */
 };
 
 /* Go's os.FileMode, of which clients make theirs. */
@@ -286,14 +337,14 @@ int ctr_copy_out_open(struct engine *e, const char *id, const char *path, struct
                       struct ctr_copy **ret, struct path_stat *ret_stat, struct err *err)
 {
     struct container *c = ctr_find(e, id, err);
-    struct place place = {.root = -1};
+    struct place place = {.root = -1, .upper = -1, .volume = {.fd = -1}};
     struct stat st;
 
     if (!c)
         return err_code(err);
     struct ctr_copy *copy = xnew(struct ctr_copy);
     copy->c = c;
-    copy->dir = -1;
+    copy->dir = copy->volume.fd = -1;
     char *clean = path_clean(a, path);
     int r = str_empty(path) ? err_invalid(err, "bad parameter: path is empty")
                             : find_place(c, clean, false, a, &place, err);
@@ -304,6 +355,8 @@ int ctr_copy_out_open(struct engine *e, const char *id, const char *path, struct
         else if (r == -ENOTDIR)
             r = err_invalid(err, "%s is not a directory", path);
     }
+    copy->volume = place.volume; /* stays mounted until all is read */
+    place.volume = (struct vol_open){.fd = -1};
     place_done(c, &place);
     if (r < 0) {
         ctr_copy_free(copy);
@@ -333,6 +386,7 @@ void ctr_copy_free(struct ctr_copy *copy)
     if (!copy)
         return;
     close_fd(&copy->dir);
+    vol_close(copy->c->e, &copy->volume);
     ctr_unref(copy->c);
     free(copy->name);
     free(copy->as);
@@ -343,7 +397,8 @@ void ctr_copy_free(struct ctr_copy *copy)
 
 int unpack_any(int dir, const struct unpack_options *o, img_read read, void *arg, struct err *err)
 {
-    auto_source struct source *body = source_cb(read, arg);
+    auto_source struct source *bytes = source_cb(read, arg);
+    auto_source struct source *body = source_buffered(bytes);
     auto_source struct source *peek = NULL, *plain = NULL;
     const uint8_t *head = NULL;
     size_t n = 0;
@@ -370,11 +425,27 @@ static int user_of(struct container *c, int64_t ret[2], struct err *err)
     return r;
 }
 
-static int copy_in(struct container *c, const struct place *place, const char *path,
+/* Nobody else has the overlay that we write through; @dir: in it. */
+static int past_overlay(const struct container *c, struct place *place, int dir,
+                        struct unpack_upper *ret, char path[PATH_MAX], struct err *err)
+{
+    if (!place->work)
+        return 0;
+    int r = fd_path(dir, path, err);
+    if (r < 0)
+        return r;
+    place->upper = openat(c->data_fd, "diff", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    *ret = (struct unpack_upper){.fd = place->upper, .path = path + strspn(path, "/")};
+    return place->upper < 0 ? err_sys(err, "open the container's layer") : 0;
+}
+
+static int copy_in(struct container *c, struct place *place, const char *path,
                    const struct copy_in_opts *o, img_read read, void *arg, struct err *err)
 {
     struct unpack_options how = {.flags = o->keep_dirs ? UNPACK_KEEP_DIRS : 0};
     int64_t owner[2];
+    char path_of[PATH_MAX];
+    struct unpack_upper up;
 
     if (o->to_user && !str_empty(c->config->user)) {
         int r = user_of(c, owner, err);
@@ -391,7 +462,11 @@ static int copy_in(struct container *c, const struct place *place, const char *p
         return err_invalid(err, "extraction point is not a directory");
     if (dir < 0)
         return dir;
-    int r = unpack_any(dir, &how, read, arg, err);
+    int r = past_overlay(c, place, dir, &up, path_of, err);
+    if (r < 0)
+        return r;
+    how.upper = place->work ? &up : NULL;
+    r = unpack_any(dir, &how, read, arg, err);
     return r == -EROFS ? err_as(err, ERR_DENIED, EROFS, "container rootfs is marked read-only") : r;
 }
 
@@ -400,7 +475,7 @@ int ctr_copy_in(struct engine *e, const char *id, const char *path, const struct
 {
     auto_arena struct arena a = ARENA_INIT;
     auto_ctr struct container *c = ctr_find(e, id, err);
-    struct place place = {.root = -1};
+    struct place place = {.root = -1, .upper = -1, .volume = {.fd = -1}};
 
     if (!c)
         return err_code(err);

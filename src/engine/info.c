@@ -14,6 +14,7 @@
 #include "base/auto.h"
 #include "base/io.h"
 #include "base/time.h"
+#include "engine/plugins.h"
 #include "store/layer_blobs.h"
 #include "store/layers.h"
 #include "wire/version.h"
@@ -102,6 +103,7 @@ static void put_features(struct engine *e, struct arena *a, struct system_info *
     struct runtime_info *rt = arena_new(a, struct runtime_info);
 
     strv_push(a, &ret->plugins.volume, "local");
+    plugins_with(e->plugins, "VolumeDriver", a, &ret->plugins.volume);
     strv_push(a, &ret->plugins.network, "bridge");
     strv_push(a, &ret->plugins.network, "host");
     strv_push(a, &ret->plugins.network, "ipvlan");
@@ -245,11 +247,14 @@ static size_t users_of(struct engine *e, const char *image_id)
     return n;
 }
 
+/* Our own: what a plugin keeps takes no place here that we know of. */
 static int put_volumes(struct engine *e, struct arena *a, struct disk_usage *ret, struct err *err)
 {
-    static const struct filters none = {0};
+    struct filters local = {0};
     struct volume_list_response list = {0};
-    int r = vol_list(e, &none, a, &list, err);
+
+    filters_add(&local, a, "driver", "local");
+    int r = vol_list(e, &local, a, &list, err);
 
     for (size_t i = 0; i < list.volumes.n; i++) {
         struct volume_info *v = list.volumes.v[i];

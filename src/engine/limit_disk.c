@@ -35,9 +35,9 @@ int ctr_layer_limit(const struct host_config *h, uint64_t *ret, struct err *err)
     return 0;
 }
 
-static int open_pair(const struct container *c, int fds[2], struct err *err)
+static int open_pair(const struct container *c, const char *work, int fds[2], struct err *err)
 {
-    static const char *const names[] = {"diff", "work"};
+    const char *const names[] = {"diff", work};
 
     for (size_t i = 0; i < 2; i++) {
         fds[i] = openat(c->data_fd, names[i], O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -55,7 +55,7 @@ int ctr_limit_layer(struct container *c, struct err *err)
     if (r < 0 || limit == 0)
         return r;
     int fds[2] = {-1, -1};
-    r = open_pair(c, fds, err);
+    r = open_pair(c, "work", fds, err);
     (void)pthread_mutex_lock(&c->e->quota_lock);
     if (r >= 0)
         r = quota_limit_dirs(fds, 2, limit, err);
@@ -66,10 +66,10 @@ int ctr_limit_layer(struct container *c, struct err *err)
     return r < 0 ? err_wrap(err, r, "--storage-opt size") : 0;
 }
 
-int ctr_limit_work(struct container *c, struct err *err)
+int ctr_limit_work(struct container *c, const char *work, struct err *err)
 {
     int fds[2] = {-1, -1};
-    int r = open_pair(c, fds, err);
+    int r = open_pair(c, work, fds, err);
 
     if (r >= 0)
         r = quota_take_over(fds[0], fds[1], err);

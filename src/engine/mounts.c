@@ -4,7 +4,7 @@
  */
 #include "engine/mounts.h"
 
-#include "engine/engine-priv.h"
+#include "engine/vol-priv.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -68,15 +68,15 @@ static int mount_binds(struct container *c, struct arena *a, struct oci_spec *sp
 static int mount_volume(struct container *c, const struct ctr_volume *v, struct arena *a,
                         struct oci_spec *spec, struct err *err)
 {
-    struct volume_create_request rec = {0};
+    struct vol_record rec;
     int r = vol_get(c->e, v->name, a, &rec, err);
 
     if (r < 0)
         return r;
-    struct oci_mount *m = add(a, spec, v->target, "bind", vol_path(c->e, v->name, a),
-                              v->ro ? "rbind,rprivate,ro" : "rbind,rprivate");
+    struct oci_mount *m =
+        add(a, spec, v->target, "bind", "", v->ro ? "rbind,rprivate,ro" : "rbind,rprivate");
     m->subpath = v->subpath;
-    return vol_has_device(&rec) ? vol_device_mount(&rec.driver_opts, v->ro, a, m, err) : 0;
+    return vol_driver(&rec.rq)->mount(c->e, &rec, v, a, m, err);
 }
 
 static int mount_image(struct container *c, const struct ctr_volume *v, struct arena *a,
@@ -218,6 +218,16 @@ int ctr_mounts(struct container *c, struct arena *a, struct oci_spec *spec, stru
 
 /* ---- to inspect ---- */
 
+/* A plugin's lies where it was last. */
+static char *volume_source(struct container *c, const struct ctr_volume *v, struct arena *a)
+{
+    struct vol_record rec = {0};
+
+    if (vol_is_local(v->driver))
+        return vol_path(c->e, v->name, a);
+    return vol_get(c->e, v->name, a, &rec, NULL) < 0 ? NULL : rec.mountpoint;
+}
+
 /* An image's tree is mounted nowhere on the host: its source is the image. */
 static struct mount_point *describe(struct container *c, const struct ctr_volume *v,
                                     struct arena *a)
@@ -228,8 +238,8 @@ static struct mount_point *describe(struct container *c, const struct ctr_volume
     *m = (struct mount_point){.destination = v->target, .mode = v->mode, .rw = !v->ro};
     m->type = arena_strdup(a, volume ? "volume" : image ? "image" : "bind");
     m->name = image ? v->image_name : v->name;
-    m->source = volume ? vol_path(c->e, v->name, a) : image ? v->image : v->source;
-    m->driver = volume ? arena_strdup(a, "local") : NULL;
+    m->source = volume ? volume_source(c, v, a) : image ? v->image : v->source;
+    m->driver = volume ? arena_strdup(a, str_or(v->driver, "local")) : NULL;
     m->propagation = arena_strdup(a, volume || image ? "" : "rprivate");
     return m;
 }

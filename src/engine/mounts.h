@@ -13,6 +13,7 @@ enum bind_kind {
 struct bind {
     enum bind_kind kind;
     char *source, *target, *mode, *propagation;
+    char *driver;  /* of a volume, if the user named one; else NULL */
     char *subpath; /* of a volume or an image: the part of it that is mounted; NULL: all */
     bool ro, rro, non_recursive, create, no_copy;
 };
@@ -24,3 +25,5 @@ struct binds {
 /** binds_collect() - HostConfig.Binds and .Mounts, checked; texts in @a or the config. */
 int binds_collect(const struct host_config *host, struct arena *a, struct binds *ret,
                   struct err *err) MUST;
+/** bind_driver() - the driver that the user wants for the volume at @target, or NULL. */
+char *bind_driver(const struct host_config *host, const char *target);

@@ -223,7 +223,7 @@ static int renew_work(struct container *c, struct err *err)
         return r;
     if (mkdirat(c->data_fd, "work", 0711) < 0)
         return err_sys(err, "create work directory");
-    return c->host->storage_opt.n ? ctr_limit_work(c, err) : 0;
+    return c->host->storage_opt.n ? ctr_limit_work(c, "work", err) : 0;
 }
 
 static int fill_plan(struct container *c, struct arena *a, struct shim_plan *plan, int *ret_seccomp,
@@ -246,6 +246,8 @@ static int fill_plan(struct container *c, struct arena *a, struct shim_plan *pla
         r = renew_work(c, err);
     if (r >= 0)
         r = ctr_volumes_make(c, false, err);
+    if (r >= 0)
+        r = ctr_volumes_attach(c, err);
     if (r >= 0)
         r = ctr_make_bind_sources(c, err);
     if (r >= 0)
@@ -399,6 +401,7 @@ static void set_failed(struct container *c, int r, const struct err *err)
         log_error("container %s: %s", c->id, ignored.msg);
     (void)pthread_mutex_unlock(&c->lock);
     ctr_net_release(c, &net);
+    ctr_volumes_detach(c);
     ctr_drop_waiting(c);
     engine_sweep_run(c->e, c->id);
     (void)pthread_mutex_lock(&c->lock);
@@ -466,6 +469,7 @@ int ctr_start_locked(struct container *c, struct err *err)
     r = open_run_dir(c, err);
     if (r >= 0)
         r = run_shim(c, &a, &ev, err);
+    ctr_volumes_close(c);
     if (r < 0) {
         set_failed(c, r, err);
         return err_wrap(err, r, "failed to create task for container: failed to start container");

@@ -3,8 +3,6 @@
  * until it is complete, so that a daemon that dies leaves nothing that looks like a volume; what is
  * being read is not removed, and containers that write to it may be held still meanwhile.
  */
-#include "engine/engine-priv.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -21,6 +19,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/rand.h"
+#include "engine/vol-priv.h"
 
 #define STAGE_LEN 32
 
@@ -42,24 +41,20 @@ bool vol_is_read(const struct engine *e, const char *name)
 struct vol_reader {
     struct engine *e;
     struct vol_reading mark;
-    struct volume_create_request rec;
-    int fd;             /* _data */
+    struct vol_record rec;
+    struct vol_open data;
     struct strv paused; /* containers that we hold still, heap */
 };
 
-static int check_readable(struct vol_reader *rd, struct arena *a, struct err *err)
+static int open_data(struct vol_reader *rd, struct err *err)
 {
-    const char *name = rd->mark.name;
-    int r = vol_get(rd->e, name, a, &rd->rec, err);
+    int r = vol_driver(&rd->rec.rq)->open(rd->e, &rd->rec, &rd->data, err);
 
-    if (r < 0)
-        return r;
-    if (vol_has_device(&rd->rec))
+    if (r == 0)
         return err_as(err, ERR_NOT_IMPLEMENTED, ENOSYS,
-                      "volume %s has a file system of its own: copying it is not built yet", name);
-    rd->fd = openat(rd->e->volumes_fd, arena_printf(a, "%s/_data", name),
-                    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    return rd->fd < 0 ? err_sys(err, "open volume %s", name) : 0;
+                      "volume %s has a file system of its own: copying it is not built yet",
+                      rd->mark.name);
+    return r;
 }
 
 /* Containers that end meanwhile need no rest. */
@@ -85,17 +80,31 @@ static int hold_users(struct vol_reader *rd, struct err *err)
     return r;
 }
 
+/* From the mark on nobody removes it. */
+static int mark_read(struct vol_reader *rd, struct arena *a, struct err *err)
+{
+    auto_hold struct vol_hold held;
+
+    vol_hold(rd->e, rd->mark.name, &held);
+    int r = vol_get(rd->e, rd->mark.name, a, &rd->rec, err);
+    if (r >= 0)
+        r = vol_settle(rd->e, &rd->rec, err);
+    if (r < 0)
+        return r;
+    (void)pthread_mutex_lock(&rd->e->volumes_lock);
+    rd->mark.next = rd->e->reading;
+    rd->e->reading = &rd->mark;
+    (void)pthread_mutex_unlock(&rd->e->volumes_lock);
+    return 0;
+}
+
 static int reader_open(struct engine *e, const char *name, bool pause, struct arena *a,
                        struct vol_reader *rd, struct err *err)
 {
-    *rd = (struct vol_reader){.e = e, .mark = {.name = name}, .fd = -1};
-    (void)pthread_mutex_lock(&e->volumes_lock);
-    int r = check_readable(rd, a, err);
-    if (r >= 0) {
-        rd->mark.next = e->reading;
-        e->reading = &rd->mark;
-    }
-    (void)pthread_mutex_unlock(&e->volumes_lock);
+    *rd = (struct vol_reader){.e = e, .mark = {.name = name}, .data = {.fd = -1}};
+    int r = mark_read(rd, a, err);
+    if (r >= 0)
+        r = open_data(rd, err);
     return r < 0 || !pause ? r : hold_users(rd, err);
 }
 
@@ -111,7 +120,7 @@ static void reader_close(struct vol_reader *rd)
     }
     free(rd->paused.v);
     rd->paused = (struct strv){0};
-    close_fd(&rd->fd);
+    vol_close(rd->e, &rd->data);
     (void)pthread_mutex_lock(&rd->e->volumes_lock);
     for (struct vol_reading **p = &rd->e->reading; *p; p = &(*p)->next)
         if (*p == &rd->mark) {
@@ -162,8 +171,12 @@ static int stage_settle(struct stage *s, const struct volume_create_request *rq,
 static int check_new(struct engine *e, const struct volume_create_request *rq, struct err *err)
 {
     auto_arena struct arena a = ARENA_INIT;
-    struct volume_create_request old = {0};
-    int r = vol_check(rq, err);
+    struct vol_record old;
+    int r = vol_is_local(rq->driver)
+                ? vol_check(e, rq, err)
+                : err_as(err, ERR_NOT_IMPLEMENTED, ENOSYS,
+                         "create %s: filling a volume of a plugin with a copy is not built yet",
+                         rq->name);
 
     if (r >= 0 && vol_has_device(rq))
         r = err_invalid(err, "create %s: a file system of its own cannot be filled", rq->name);
@@ -180,7 +193,8 @@ static void inherit(struct volume_create_request *rq, const struct volume_create
 {
     struct strmap own = rq->labels;
 
-    if (rq->driver_opts.n == 0)
+    /* Those of a plugin mean nothing to us, and the clone of another directory is one of ours. */
+    if (rq->driver_opts.n == 0 && vol_is_local(from->driver) && !vol_has_device(from))
         rq->driver_opts = from->driver_opts;
     rq->labels = (struct strmap){0};
     for (size_t i = 0; i < from->labels.n; i++)
@@ -198,7 +212,7 @@ static int copy(struct vol_reader *rd, const struct volume_create_request *rq, s
     if (r >= 0)
         r = limits_bind(err);
     if (r >= 0)
-        r = clone_tree(rd->fd, s.fd, NULL, err);
+        r = clone_tree(rd->data.fd, s.fd, NULL, err);
     limits_release();
     reader_close(rd); /* nobody is held up by the disk */
     if (r >= 0)
@@ -215,7 +229,7 @@ int vol_clone(struct engine *e, const char *from, const struct volume_create_req
     int r = reader_open(e, from, pause, a, &rd, err);
 
     if (r >= 0) {
-        inherit(&full, &rd.rec, a);
+        inherit(&full, &rd.rec.rq, a);
         r = check_new(e, &full, err);
     }
     if (r >= 0)
@@ -242,7 +256,7 @@ int vol_export_open(struct engine *e, const char *name, bool pause, struct arena
 int vol_export(struct vol_reader *rd, img_write write, void *arg, struct err *err)
 {
     auto_sink struct sink *out = sink_cb(write, arg);
-    int64_t n = pack_one(rd->fd, ".", ".", out, NULL, err);
+    int64_t n = pack_one(rd->data.fd, ".", ".", out, NULL, err);
 
     return n < 0 ? (int)n : 0;
 }

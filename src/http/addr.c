@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -99,7 +100,17 @@ static void unix_addr(const struct addr *a, struct sockaddr_un *sun)
     memcpy(sun->sun_path, a->path, sizeof(a->path));
 }
 
-static int connect_unix(const struct addr *a, struct err *err)
+/* A listener whose queue is full would make us wait for as long as it likes. */
+static int limit_connect(int fd, unsigned ms, struct err *err)
+{
+    const struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000L};
+
+    if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv)) < 0)
+        return err_sys(err, "set a time limit");
+    return 0;
+}
+
+static int connect_unix(const struct addr *a, unsigned ms, struct err *err)
 {
     struct sockaddr_un sun;
     auto_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -107,13 +118,16 @@ static int connect_unix(const struct addr *a, struct err *err)
     if (fd < 0)
         return err_sys(err, "create socket");
     unix_addr(a, &sun);
-    int r;
+    int r = ms ? limit_connect(fd, ms, err) : 0;
+    if (r < 0)
+        return r;
     do
         r = connect(fd, (struct sockaddr *)&sun, sizeof(sun));
     while (r < 0 && errno == EINTR);
     if (r < 0)
-        return err_sys(err, "dial unix %s", a->path);
-    return take_fd(&fd);
+        return err_no(err, errno == EAGAIN ? ETIMEDOUT : errno, "dial unix %s", a->path);
+    r = ms ? limit_connect(fd, 0, err) : 0;
+    return r < 0 ? r : take_fd(&fd);
 }
 
 static int resolve(const struct addr *a, bool passive, struct addrinfo **ret, struct err *err)
@@ -193,7 +207,7 @@ static int connect_tcp(const struct addr *a, unsigned ms, int gone_fd, struct er
 int addr_connect_within(const struct addr *a, unsigned ms, int gone_fd, struct err *err)
 {
     if (a->kind == ADDR_UNIX)
-        return connect_unix(a, err);
+        return connect_unix(a, ms, err);
     if (a->kind == ADDR_TCP)
         return connect_tcp(a, ms, gone_fd, err);
     return err_invalid(err, "cannot connect to fd://");
@@ -224,7 +238,7 @@ static int clear_stale(const struct addr *a, struct err *err)
         return errno == ENOENT ? 0 : err_sys(err, "look at %s", a->path);
     if (!S_ISSOCK(st.st_mode))
         return err_no(err, EADDRINUSE, "%s exists and is no socket", a->path);
-    auto_close int fd = connect_unix(a, NULL);
+    auto_close int fd = connect_unix(a, 0, NULL);
     if (fd >= 0 && !listener_is_dead(fd))
         return err_no(err, EADDRINUSE, "listen on %s", a->path);
     if (unlink(a->path) < 0 && errno != ENOENT)

@@ -25,8 +25,8 @@ int addr_parse(const char *text, uint16_t default_port, struct addr *ret, struct
 
 /** addr_connect() - a connected, blocking, CLOEXEC socket. */
 int addr_connect(const struct addr *a, struct err *err) MUST;
-/** addr_connect_within() - the same for TCP; each address of the host is tried for at most @ms (0:
- * as long as the system does). Return: fd; -ETIMEDOUT; -ECANCELED when @gone_fd (or -1) hung up. */
+/** addr_connect_within() - the same; each address of the host is tried for at most @ms (0: as long
+ * as the system does). Return: fd; -ETIMEDOUT; -ECANCELED when @gone_fd (or -1) hung up. */
 int addr_connect_within(const struct addr *a, unsigned ms, int gone_fd, struct err *err) MUST;
 
 /** addr_listen() - a bound, listening, non-blocking, CLOEXEC socket; a stale unix socket file is

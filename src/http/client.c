@@ -11,6 +11,7 @@
 
 #include "base/auto.h"
 #include "base/mem.h"
+#include "base/time.h"
 #include "http/dial.h"
 #include "http/guard.h"
 #include "http/h1.h"
@@ -172,7 +173,7 @@ static void put_request_line(struct http_client *c, const struct http_call *call
 static void put_request(struct http_client *c, const struct http_call *call, bool upgrade,
                         struct buf *out)
 {
-    bool body = call->body || call->body_fn;
+    bool body = call->body || call->body_fn || call->push_fn;
     bool post = str_eq(call->method, "POST") || str_eq(call->method, "PUT");
 
     put_request_line(c, call, out);
@@ -184,16 +185,48 @@ static void put_request(struct http_client *c, const struct http_call *call, boo
         buf_puts(out, "Connection: Upgrade\r\nUpgrade: tcp\r\n");
     if (!call->body && call->body_fn && call->sized)
         buf_printf(out, "Content-Length: %llu\r\n", (unsigned long long)call->body_size);
-    else if (!call->body && call->body_fn)
+    else if (!call->body && body)
         buf_puts(out, "Transfer-Encoding: chunked\r\n");
     else if (body || post)
         buf_printf(out, "Content-Length: %zu\r\n", call->body ? call->body_len : 0);
     buf_puts(out, "\r\n");
 }
 
+struct http_pusher {
+    struct stream *s;
+    bool begun; /* the last chunk's end is still to be written */
+};
+
+int http_push(struct http_pusher *to, const void *p, size_t n, struct err *err)
+{
+    char head[24];
+
+    if (n == 0)
+        return 0;
+    int len = snprintf(head, sizeof(head), "%s%zx\r\n", to->begun ? "\r\n" : "", n);
+    int r = stream_write(to->s, head, (size_t)len);
+    if (r == 0)
+        r = stream_write(to->s, p, n);
+    to->begun = true;
+    return r < 0 ? err_no(err, r, "send request body") : 0;
+}
+
+static int send_pushed(struct stream *s, const struct http_call *call, struct err *err)
+{
+    struct http_pusher to = {.s = s};
+    const char *end = "\r\n0\r\n\r\n";
+    int r = call->push_fn(call->body_arg, &to, err);
+
+    if (r < 0)
+        return r;
+    end += to.begun ? 0 : 2;
+    r = stream_write(s, end, strlen(end));
+    return r < 0 ? err_no(err, r, "send request body") : 0;
+}
+
 static int send_chunks(struct stream *s, const struct http_call *call, struct err *err)
 {
-    enum { ROOM = 12, SIZE = 65536 };
+    enum { ROOM = 12, SIZE = 262144 };
     auto_free char *data = xmalloc(ROOM + SIZE + 2);
     ssize_t n;
 
@@ -248,6 +281,8 @@ static int send_request(struct http_client *c, struct stream *s, const struct ht
         r = stream_write(s, call->body, call->body_len);
     if (r < 0)
         return err_no(err, r, "send request");
+    if (!call->body && call->push_fn)
+        return send_pushed(s, call, err);
     if (call->body || !call->body_fn)
         return 0;
     return call->sized ? send_sized(s, call, err) : send_chunks(s, call, err);
@@ -302,8 +337,10 @@ static int exchange(struct http_client *c, struct stream *s, const struct http_c
     AUTO(auto_reply_) struct http_reply *reply = reply_new(c, s, call->method);
     struct err sent = {0};
 
-    if (dial_is_guarded(&c->o))
+    if (dial_is_guarded(&c->o)) {
         stream_guard_set(s, c->o.idle_ms, dial_gone_fd(&c->o));
+        stream_guard_until(s, c->o.call_ms ? mono_ns() + c->o.call_ms * NS_PER_MS : 0);
+    }
     int r = send_request(c, s, call, upgrade, &sent);
 
     if (r < 0 && r != -EPIPE && r != -ECONNRESET) {
@@ -328,7 +365,7 @@ static int call_server(struct http_client *c, const struct http_call *call, bool
 {
     struct stream *s = NULL;
 
-    if (!call->body_fn && (s = take_kept(c))) {
+    if (!call->body_fn && !call->push_fn && (s = take_kept(c))) {
         int r = exchange(c, s, call, upgrade, ret, NULL);
         if (!stale(r) || call->once)
             return r < 0 ? err_no(err, r, "talk to the server") : r;

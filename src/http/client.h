@@ -23,6 +23,12 @@ struct http_reply;
 /* Supplies body bytes; Return: bytes, 0 at the end, -errno. */
 typedef ssize_t http_body_fn(void *arg, void *p, size_t n);
 
+/* Writes body bytes by calls of http_push(); Return: 0, or -errno, which ends the call. */
+struct http_pusher;
+typedef int http_push_fn(void *arg, struct http_pusher *to, struct err *err);
+/** http_push() - the next bytes of a body. Return: 0; -EPIPE the server wants no more. */
+int http_push(struct http_pusher *to, const void *p, size_t n, struct err *err) MUST;
+
 struct http_call {
     const char *method;
     const char *target;    /* path and query, ready to send */
@@ -30,6 +36,7 @@ struct http_call {
     const void *body;      /* @body_len bytes, or NULL */
     size_t body_len;
     http_body_fn *body_fn; /* sent chunked, when @body is NULL */
+    http_push_fn *push_fn; /* instead of body_fn, for who writes rather than is read; chunked */
     void *body_arg;
     const char *content_type;
     bool once;          /* never sent again, not even when a kept connection turns out dead */
@@ -43,6 +50,7 @@ struct http_client_opts {
     const struct addr *proxy;     /* tcp; asked for http by absolute URL, for TLS by CONNECT */
     const char *proxy_auth;       /* value of Proxy-Authorization, or NULL */
     unsigned connect_ms, idle_ms; /* time-outs; idle: nothing moves. 0: none */
+    unsigned call_ms;             /* a whole call, to the end of its answer. 0: no limit */
     unsigned keep;                /* idle connections kept; 0: one */
     const int *gone_fd;           /* calls end with -ECANCELED when it hangs up; may be NULL */
 };

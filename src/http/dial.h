@@ -12,7 +12,7 @@ static inline int dial_gone_fd(const struct http_client_opts *o)
 /** dial_is_guarded() - is the stream of http_dial() one that stream_guard_set() takes? */
 static inline bool dial_is_guarded(const struct http_client_opts *o)
 {
-    return o->idle_ms || o->gone_fd;
+    return o->idle_ms || o->call_ms || o->gone_fd;
 }
 
 /** addr_put_authority() - "host:port" or "[host]:port". */

@@ -13,6 +13,7 @@ struct guard {
     struct stream base;
     struct stream *below;
     unsigned idle_ms;
+    int64_t until_ns; /* mono; 0: no end */
     int gone_fd;
 };
 
@@ -50,14 +51,30 @@ static struct guard *guard_of(struct stream *s)
 /* The socket's own time-out struck within a call. */
 static ssize_t named(const struct guard *g, ssize_t r)
 {
-    return r == -EAGAIN && g->idle_ms ? -ETIMEDOUT : r;
+    return r == -EAGAIN && (g->idle_ms || g->until_ns) ? -ETIMEDOUT : r;
+}
+
+/* Return: 0; -ETIMEDOUT when there is no time left. */
+static int time_left(const struct guard *g, unsigned *ret_ms)
+{
+    int64_t left = g->until_ns ? (g->until_ns - mono_ns() + NS_PER_MS - 1) / NS_PER_MS : INT32_MAX;
+
+    *ret_ms = g->idle_ms;
+    if (left <= 0)
+        return -ETIMEDOUT;
+    if (g->until_ns && (!g->idle_ms || left < g->idle_ms))
+        *ret_ms = left < INT32_MAX ? (unsigned)left : INT32_MAX;
+    return 0;
 }
 
 static int ready(struct guard *g, short events)
 {
-    if (!g->idle_ms && g->gone_fd < 0)
-        return 0;
-    return guard_wait(g->base.fd, events, g->idle_ms, g->gone_fd);
+    unsigned ms;
+    int r = time_left(g, &ms);
+
+    if (r < 0 || (!ms && g->gone_fd < 0))
+        return r;
+    return guard_wait(g->base.fd, events, ms, g->gone_fd);
 }
 
 static ssize_t guard_read(struct stream *s, void *p, size_t n)
@@ -124,4 +141,9 @@ void stream_guard_set(struct stream *s, unsigned idle_ms, int gone_fd)
     guard_of(s)->gone_fd = gone_fd;
     /* A TLS record of which only a part has come is read to its end without asking again. */
     (void)!stream_timeout(s, idle_ms);
+}
+
+void stream_guard_until(struct stream *s, int64_t until_ns)
+{
+    guard_of(s)->until_ns = until_ns;
 }

@@ -280,6 +280,15 @@ int http_resp_start_sized(struct http_resp *resp, int status, const char *conten
 static int write_chunk(struct http_resp *resp, const void *p, size_t n, struct err *err)
 {
     buf_printf(&resp->out, "%zx\r\n", n);
+    if (n > COPY_MAX) { /* its end goes with what comes next: nobody waits for that */
+        int r = flush(resp, err);
+        if (r < 0)
+            return r;
+        r = stream_write(resp->req->conn->s, p, n);
+        resp->failed = r < 0;
+        buf_puts(&resp->out, "\r\n");
+        return r < 0 ? err_no(err, r, "write reply") : 0;
+    }
     buf_put(&resp->out, p, n);
     buf_puts(&resp->out, "\r\n");
     return flush(resp, err);

@@ -71,6 +71,9 @@ static const struct flag flags[] = {
     {"no-new-privileges", 0, "no-new-privileges", "Set no_new_privs in every container"},
     {"no-proxy", 0, "proxies.no-proxy", "Hosts that are reached without a proxy, by commas"},
     {"pidfile", 'p', "pidfile", "File with the daemon's process id"},
+    {"plugin-dir", 0, "plugin-dirs",
+     "Directory where plugins are found, instead of the usual three (repeatable)"},
+    {"plugin-timeout", 0, "plugin-timeout", "Seconds that a plugin's answer may take"},
     {"registry-mirror", 0, "registry-mirrors", "Mirror of docker.io, or REGISTRY=URL (repeatable)"},
     {"request-log", 0, "", "Write every request and reply to this file (for tests)"},
     {"seccomp-profile", 0, "seccomp-profile", "builtin, unconfined, or a profile's path"},
@@ -303,7 +306,7 @@ int daemon_flags_parse(int argc, char **argv, struct arena *a, struct daemon_arg
     for (size_t i = 0; r >= 0 && i < given.n; i++)
         if (given.v[i].flag->key && *given.v[i].flag->key)
             r = apply(&given.v[i], ret, a, err);
-    return r < 0 ? r : 0;
+    return r < 0 ? r : engine_config_finish(ret, a, err);
 }
 
 void daemon_flags_help(void)

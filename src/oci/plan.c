@@ -93,24 +93,28 @@ static int absolute_source(struct plan *p, struct plan_mount *pm, struct err *er
 int clone_source(const struct plan_mount *pm, struct err *err)
 {
     const char *sub = pm->m->subpath;
+    int given = pm->m->source_fd;
 
     if (str_empty(sub))
-        return mount_bind(AT_FDCWD, pm->source, &pm->o, err);
-    auto_close int root = open(pm->source, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        return given > 0 ? mount_bind(given, "", &pm->o, err)
+                         : mount_bind(AT_FDCWD, pm->source, &pm->o, err);
+    auto_close int root = given > 0 ? fcntl(given, F_DUPFD_CLOEXEC, 0)
+                                    : open(pm->source, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (root < 0)
         return err_sys(err, "open %s", pm->source);
     auto_close int fd = rootfs_open(root, sub, O_PATH, err);
     return fd < 0 ? fd : mount_bind(fd, "", &pm->o, err);
 }
 
-/* User namespaces see sources with other eyes, and may not shift owners; other mount namespaces are
- * closed to the child: we do it for them. */
+/* User namespaces see sources with other eyes, and may not shift owners; other mount namespaces,
+ * and descriptors of ours, are closed to the child: we do it for them. */
 static int prepare_bind(struct plan *p, struct plan_mount *pm, struct err *err)
 {
     bool map = pm->m->uid_mappings.n > 0, foreign = !str_empty(pm->m->mount_ns);
     auto_close int userns = -1;
+    auto_close int given = pm->m->source_fd > 0 ? pm->m->source_fd : -1; /* cloned, or not wanted */
 
-    if (!map && !foreign && !(p->new_ns & CLONE_NEWUSER) && p->join_user < 0)
+    if (!map && !foreign && given < 0 && !(p->new_ns & CLONE_NEWUSER) && p->join_user < 0)
         return 0;
     auto_close int fd = foreign ? clone_foreign(pm, err) : clone_source(pm, err);
     if (fd < 0)

@@ -103,6 +103,7 @@ static const struct field mount_fields[] = {
     FIELD(struct oci_mount, "source", F_STR, source, O),
     FIELD(struct oci_mount, "cleatMountNamespace", F_STR, mount_ns, O),
     FIELD(struct oci_mount, "cleatSubpath", F_STR, subpath, O),
+    FIELD(struct oci_mount, "cleatSourceFd", F_I32, source_fd, O),
     FIELD(struct oci_mount, "cleatByHost", F_BOOL, by_host, O),
     FIELD(struct oci_mount, "cleatLowers", F_STRV, lowers, O),
     FIELD(struct oci_mount, "cleatUpper", F_STR, upper, O),

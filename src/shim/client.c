@@ -14,10 +14,14 @@
 #include "base/auto.h"
 #include "base/io.h"
 
+/* How many descriptors a shim may be born with, those of mounts among them. */
+#define BIRTH_MAX 128
+#define MOUNTS_MAX 64
+
 /* Descriptors and the numbers they get in the shim. Sources are first lifted above every target,
  * so that no dup2() overwrites one that is still to come. */
 struct fd_map {
-    int from[FDS_MAX];
+    int from[BIRTH_MAX];
     size_t n;
 };
 
@@ -29,7 +33,7 @@ static void map_fd(struct fd_map *m, int fd)
 static int lift(struct fd_map *m, struct err *err)
 {
     for (size_t i = 0; i < m->n; i++) {
-        int high = fcntl(m->from[i], F_DUPFD_CLOEXEC, SHIM_FD_CONTROL + FDS_MAX);
+        int high = fcntl(m->from[i], F_DUPFD_CLOEXEC, SHIM_FD_CONTROL + BIRTH_MAX);
         if (high < 0) {
             int r = err_sys(err, "duplicate descriptor");
             while (i > 0)
@@ -74,13 +78,31 @@ static int spawn(const char *program, const char *id, const struct fd_map *m, st
     return no ? err_no(err, no, "start %s", program) : 0;
 }
 
-static void number_fds(struct shim_spawn *sp, struct shim_plan *plan)
+static size_t count_sources(const struct shim_plan *plan)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < plan->spec->mounts.n; i++)
+        n += plan->spec->mounts.v[i]->source_fd > 0;
+    return n;
+}
+
+/* @sources: the descriptors as they were, in the order of their new numbers. */
+static void number_fds(struct shim_spawn *sp, struct shim_plan *plan, int *sources)
 {
     int next = SHIM_FD_FIRST;
+    size_t n = 0;
 
     plan->seccomp_fd = sp->seccomp_fd >= 0 ? next++ : 0;
     for (size_t i = 0; i < plan->attach.n; i++)
         plan->attach.v[i]->fd = next++;
+    for (size_t i = 0; i < plan->spec->mounts.n; i++) {
+        struct oci_mount *m = plan->spec->mounts.v[i];
+        if (m->source_fd <= 0)
+            continue;
+        sources[n++] = m->source_fd;
+        m->source_fd = next++;
+    }
 }
 
 int shim_spawn(struct shim_spawn *sp, struct err *err)
@@ -89,11 +111,15 @@ int shim_spawn(struct shim_spawn *sp, struct err *err)
     auto_buf struct buf text = BUF_INIT;
     struct fd_map m = {.n = 0};
     auto_close int memfd = -1, ours = -1, theirs = -1;
-    int pair[2];
+    int pair[2], sources[MOUNTS_MAX];
+    size_t nsources = count_sources(&plan);
 
     if (plan.attach.n > FDS_MAX - 8)
         return err_conflict(err, "too many clients are attached to container %s", plan.id);
-    number_fds(sp, &plan);
+    if (nsources > MOUNTS_MAX)
+        return err_invalid(err, "more than %d volumes of plugins in container %s", MOUNTS_MAX,
+                           plan.id);
+    number_fds(sp, &plan, sources);
     json_encode(&shim_plan_type, &plan, &text);
     memfd = shim_memfd("cleat-plan", text.data, text.len, err);
     if (memfd < 0)
@@ -110,6 +136,8 @@ int shim_spawn(struct shim_spawn *sp, struct err *err)
         map_fd(&m, sp->seccomp_fd);
     for (size_t i = 0; i < plan.attach.n; i++)
         map_fd(&m, sp->attach_fds[i]);
+    for (size_t i = 0; i < nsources; i++)
+        map_fd(&m, sources[i]);
     int r = lift(&m, err);
     if (r >= 0)
         r = spawn(sp->program, plan.id, &m, err);

@@ -8,11 +8,11 @@
 #include "shim/protocol.h"
 
 struct shim_spawn {
-    const char *program; /* path of cleat-shim */
-    const struct shim_plan *plan;
-    int run_fd, data_fd;   /* directories; borrowed */
-    int seccomp_fd;        /* borrowed; -1: none. plan->seccomp_fd is set by shim_spawn() */
-    const int *attach_fds; /* borrowed, plan->attach.n of them; plan->attach[i]->fd is set */
+    const char *program;          /* path of cleat-shim */
+    const struct shim_plan *plan; /* sources of mounts (source_fd) are borrowed, and renumbered */
+    int run_fd, data_fd;          /* directories; borrowed */
+    int seccomp_fd;               /* borrowed; -1: none. plan->seccomp_fd is set by shim_spawn() */
+    const int *attach_fds;        /* borrowed, plan->attach.n of them; plan->attach[i]->fd is set */
 };
 
 /**

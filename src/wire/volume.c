@@ -16,6 +16,7 @@ static const struct field volume_info_fields[] = {
     FIELD(struct volume_info, "Name", F_STR, name),
     FIELD(struct volume_info, "Options", F_STRMAP, options),
     FIELD(struct volume_info, "Scope", F_STR, scope),
+    FIELD(struct volume_info, "Status", F_RAW, status, .flags = F_OMIT),
     FIELD(struct volume_info, "UsageData", F_PTR, usage, .flags = F_OMIT,
           .type = &volume_usage_type),
 };

@@ -15,6 +15,7 @@ struct volume_info {
     char *mountpoint, *name;
     struct strmap options; /* null when none were given at create */
     char *scope;
+    struct json_raw status;     /* what a plugin says of it, an object; none else */
     struct volume_usage *usage; /* disk usage only */
 };
 

@@ -4,6 +4,7 @@ Needs a build with -Dfailpoints=true; CLEAT_BUILD_FAIL names its directory.
 """
 import http.client
 import os
+import threading
 
 import pytest
 
@@ -12,9 +13,10 @@ import fixtures
 import images
 from cleat import until
 
-# Those of registries are passed in tests/registry, those of builds in tests/build.
+# Those of registries are passed in tests/registry, those of builds in tests/build, those of volume
+# plugins in test_volume_plugins.py.
 POINTS = [p for p in cleat.fail_points()
-          if not p.startswith(("image.pull.", "image.push.", *cleat.OF_BUILDS))]
+          if not p.startswith(("image.pull.", "image.push.", "volume.plugin.", *cleat.OF_BUILDS))]
 BROKEN = (OSError, http.client.HTTPException, AssertionError, ValueError)
 
 pytestmark = pytest.mark.usefixtures("fail_build")
@@ -121,3 +123,73 @@ def test_fail_point(own_daemon, point, action):
     check_world(d)
     if fine:
         pytest.skip("a day's work does not pass this point")
+
+
+FILES = ["f%d" % i for i in range(4)]
+
+
+def fill(d, name, **kw):
+    """A container whose volume @name is filled from the image; False when that breaks."""
+    return attempt(lambda: d.api.post("/containers/create", {
+        "Image": "filled:1", "Cmd": ["ls", "/data"], "HostConfig": {"Binds": [name + ":/data"]}},
+        name=kw.get("cname", "filler"), timeout=10))
+
+
+def filled_daemon(own_daemon):
+    d = own_daemon(build=cleat.BUILD_FAIL)
+    d.start()
+    layer = images.layer(("data", None, {}), *[("data/" + f, f.encode(), {}) for f in FILES])
+    assert d.api.post("/images/load", images.docker_archive(
+        ["filled:1"], [images.busybox(), layer], {})).status == 200
+    d.stop()
+    return d
+
+
+def content(d, volume):
+    return sorted(os.listdir(os.path.join(d.data_root, "volumes", volume, "_data")))
+
+
+@pytest.mark.parametrize("point", ["volume.fill.begin", "clone.file@1", "clone.file@3",
+                                   "clone.file@4", "volume.fill.done"])
+def test_a_volume_is_never_half_full(own_daemon, point):
+    """A daemon is killed while it fills one: the next has it empty or complete, and in the end a
+    container finds all of it."""
+    d = filled_daemon(own_daemon)
+    name, _, at = point.partition("@")
+    d.start(env={"CLEAT_FAIL": "%s=crash@%s" % (name, at or 1)})
+    assert not fill(d, "half")
+    d.process.wait()
+    if name == "clone.file":
+        assert content(d, "half") == FILES[:int(at)]
+    d.start()
+    assert content(d, "half") in ([], FILES)
+    assert fill(d, "half", cname="second")
+    assert content(d, "half") == FILES
+    for v in d.api.ok("GET", "/containers/json", all=1):
+        d.api.ok("DELETE", "/containers/" + v["Id"])
+    d.api.ok("DELETE", "/volumes/half")
+
+
+def test_what_others_wrote_stays(own_daemon):
+    """While a volume was filled somebody else put a file into it; then the daemon died."""
+    d = filled_daemon(own_daemon)
+    d.start(env={"CLEAT_FAIL": "clone.file=stop@3"})
+    thread = threading.Thread(target=fill, args=(d, "half"))
+    thread.start()
+    until(lambda: cleat.process_state(d.process.pid) == "T", 10)
+    own = os.path.join(d.data_root, "volumes", "half", "_data", "own")
+    with open(own, "w", encoding="utf-8") as f:
+        f.write("mine")
+    d.crash()
+    thread.join()
+    d.start()
+    assert content(d, "half") == ["own"]
+    assert fill(d, "half", cname="second")
+    assert content(d, "half") == ["own"]  # it is not empty
+
+
+def test_an_error_leaves_it_empty(own_daemon):
+    d = filled_daemon(own_daemon)
+    d.start(env={"CLEAT_FAIL": "clone.file=error@3"})
+    assert not fill(d, "half") and content(d, "half") == []
+    assert fill(d, "half") and content(d, "half") == FILES

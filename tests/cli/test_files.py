@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+import cleat
+import images
 from cleat import until
 
 
@@ -354,3 +356,116 @@ def test_commit_pauses(daemon, cleat_only, box):
     finally:
         conn.close()
     cleat_only.ok("rmi", image)
+
+
+# ---- archives into a container that does not run, past its overlay ----
+
+def archive(*entries):
+    """(name, content or None for a directory, {TarInfo fields})"""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for name, content, fields in entries:
+            info = tarfile.TarInfo(name)
+            info.mode = 0o755 if content is None else 0o644
+            info.type = tarfile.DIRTYPE if content is None else tarfile.REGTYPE
+            info.size = len(content or b"")
+            for k, v in fields.items():
+                setattr(info, k, v)
+            tar.addfile(info, io.BytesIO(content or b""))
+    return out.getvalue()
+
+
+LINK, HARD, CHAR = ({"type": t, "size": 0} for t in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE))
+
+
+@pytest.fixture
+def stopped(daemon, make):
+    """A stopped container, put(*entries) into its /tmp or @path, and look(script) inside afterwards."""
+    cid = make(Cmd=["sh", "-c", "sh /script"])
+
+    def put(*entries, path="/tmp", status=200):
+        r = daemon.api.call("PUT", "/containers/%s/archive" % cid, archive(*entries), path=path)
+        assert r.status == status, r
+        return r
+
+    def look(script):
+        put(("script", script.encode(), {}), path="/")
+        daemon.api.ok("POST", "/containers/%s/start" % cid)
+        daemon.api.ok("POST", "/containers/%s/wait" % cid)
+        out = daemon.api.get("/containers/%s/logs" % cid, stdout=1, stderr=1, tail="all").body
+        return b"".join(cleat.demux(out)).decode().strip()
+    put.cid = cid
+    return put, look
+
+
+def test_new_trees(stopped):
+    put, look = stopped
+    put(("a", None, {"mode": 0o750, "mtime": 1000}), ("a/b", None, {"mtime": 2000}),
+        ("a/b/f", b"one", {"uid": 5, "gid": 6, "mode": 0o4711, "mtime": 3000}),
+        ("a/b/g", b"two", {"mode": 0o640}), ("a/implied/x", b"three", {}),
+        ("a/b/l", b"", {**LINK, "linkname": "f"}), ("a/b/h", b"", {**HARD, "linkname": "a/b/f"}))
+    assert look("cd /tmp; stat -c '%n %u:%g %a %Y %h' a a/b a/b/f a/b/g; cat a/b/f a/b/l a/b/g "
+                "a/implied/x").splitlines() == [
+        "a 0:0 750 1000 4", "a/b 0:0 755 2000 2", "a/b/f 5:6 4711 3000 2", "a/b/g 0:0 640 0 1",
+        "oneonetwothree"]
+
+
+def test_links_between_old_and_new(stopped):
+    """A hard link from a new directory to a file that was there, and the reverse."""
+    put, look = stopped
+    put(("old", b"old", {}))
+    put(("new", None, {}), ("new/f", b"1", {}), ("new/o", b"", {**HARD, "linkname": "old"}),
+        ("new/g", b"2", {}), ("out", b"", {**HARD, "linkname": "new/g"}),
+        ("new/sub/deep", b"3", {}), ("new/g", b"again", {}))
+    assert look("cd /tmp; cat new/f new/o new/g out new/sub/deep; stat -c %h old out") == (
+        "1oldagain232\n1")
+
+
+def test_links_inside_new_trees(stopped):
+    put, look = stopped
+    put(("etc", None, {}), ("var", None, {}))  # the directory that is unpacked into is "/" to links
+    put(("n", None, {}), ("n/etc", b"", {**LINK, "linkname": "/etc"}), ("n/etc/planted", b"here", {}),
+        ("n/real", None, {}), ("n/via", b"", {**LINK, "linkname": "real"}), ("n/via/f", b"f", {}),
+        ("n/up", b"", {**LINK, "linkname": "../../../../.."}), ("n/up/rooted", b"r", {}),
+        ("n/real", b"", {**LINK, "linkname": "/var"}), ("n/real/late", b"late", {}))
+    assert not os.path.exists("/etc/planted") and not os.path.exists("/rooted")
+    assert look("cd /tmp; cat etc/planted rooted var/late; ls n") == "hererlateetc\nreal\nup\nvia"
+
+
+def test_what_was_removed_stays_removed(daemon, make):
+    """A directory of the image that the container removed, made again: its old files do not show."""
+    layer = images.layer(("d", None, {}), ("d/old", b"old", {}), ("d/sub", None, {}),
+                         ("d/sub/old", b"old", {}))
+    assert daemon.api.post("/images/load", images.docker_archive(
+        ["removed:1"], [images.busybox(), layer], {})).status == 200
+    cid = make(Image="removed:1", Cmd=["sh", "-c", "[ -e /flag ] && find /d | sort || rm -r /d; > /flag"])
+    daemon.api.ok("POST", "/containers/%s/start" % cid)
+    daemon.api.ok("POST", "/containers/%s/wait" % cid)
+    assert daemon.api.call("PUT", "/containers/%s/archive" % cid, archive(
+        ("d", None, {}), ("d/sub", None, {}), ("d/sub/new", b"new", {})), path="/").status == 200
+    daemon.api.ok("POST", "/containers/%s/start" % cid)
+    daemon.api.ok("POST", "/containers/%s/wait" % cid)
+    out = cleat.demux(daemon.api.get("/containers/%s/logs" % cid, stdout=1, stderr=1).body)
+    assert b"".join(out).decode().split() == ["/d", "/d/sub", "/d/sub/new"]
+    daemon.api.delete("/containers/" + cid, force=1)
+    daemon.api.delete("/images/removed:1", force=1)
+
+
+def test_no_whiteouts_by_archive(stopped):
+    put, look = stopped
+    r = put(("w", None, {}), ("w/passwd", b"", {**CHAR, "devmajor": 0, "devminor": 0}), status=500)
+    assert "Operation not permitted" in r.message
+    put(("w/.wh.x", b"a file", {}), ("w/null", b"", {**CHAR, "devmajor": 1, "devminor": 3}))
+    assert look("cd /tmp/w; cat .wh.x; stat -c '%t %T' null; ls passwd 2>&1") == (
+        "a file1 3\nls: passwd: No such file or directory")
+
+
+def test_copies_leave_nothing_behind(daemon, stopped):
+    put, look = stopped
+    put(("x", None, {}), ("x/f", b"f", {}))
+    top = os.path.join(daemon.data_root, "containers", put.cid)
+    assert "copy-work" not in os.listdir(top)
+    os.mkdir(os.path.join(top, "copy-work"))  # of a daemon that was killed
+    put(("x/g", b"g", {}))
+    assert "copy-work" not in os.listdir(top)
+    assert look("cat /tmp/x/f /tmp/x/g") == "fg"

@@ -118,9 +118,20 @@ def test_failures(cli, full, tmp_path, args, part):
     assert set(cli.ok("volume", "ls", "-q").split()) == before and not os.listdir(tmp_path)
 
 
-def test_only_directories_of_ours(cli, vol, tmp_path):
-    v = vol()
+def test_another_directory(cli, vol, tmp_path):
+    """What is copied of it is a volume of our own."""
+    v, new = vol(), vol("-new")
+    (tmp_path / "f").write_text("bound")
     cli.ok("volume", "create", "-o", "type=none", "-o", "o=bind", "-o", "device=%s" % tmp_path, v)
+    cli.ok("volume", "clone", v, new)
+    assert inspect(cli, new)["Options"] is None
+    (tmp_path / "f").write_text("changed")
+    assert cli.ok("run", "--rm", "-v", new + ":/d", "busybox", "cat", "/d/f") == "bound"
+
+
+def test_no_file_systems(cli, vol):
+    v = vol()
+    cli.ok("volume", "create", "-o", "type=tmpfs", "-o", "device=tmpfs", v)
     for args in (["clone", v, vol("-new")], ["export", v]):
         r = cli("volume", *args)
         assert r.returncode == 1 and "not built yet" in r.stderr, r

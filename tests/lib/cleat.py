@@ -511,6 +511,12 @@ def namespace_mates():
             and not _is_zombie(pid)}
 
 
+def process_state(pid):
+    """One letter, as ps has it: "T" for stopped."""
+    with open("/proc/%d/stat" % pid, encoding="utf-8") as f:
+        return f.read().rpartition(") ")[2][0]
+
+
 def processes_of(ids):
     """(pid, id) of processes whose cgroup is named after a container."""
     out = []
