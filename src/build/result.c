@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/time.h"
+#include "build/cache_import.h"
 #include "build/solve-priv.h"
 
 static char *created_text(const struct build *b, const struct stage *st, struct arena *a)
@@ -48,8 +49,10 @@ int build_result_image(struct build *b, struct arena *a, struct build_result *re
 {
     auto_buf struct buf text = BUF_INIT;
     char id[DIGEST_LEN + 1];
-    int r = layers_settle(b->store, err);
+    int r = cache_import_result(b, err);
 
+    if (r >= 0)
+        r = layers_settle(b->store, err);
     complete(b, b->result);
     encode(b, &text);
     if (r >= 0)

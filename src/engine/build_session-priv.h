@@ -27,6 +27,7 @@ struct build_session {
     char id[BUILD_SESSION_ID + 1];
     struct engine *e;
     int64_t until_ns; /* monotonic */
+    unsigned holders; /* that add something to it */
     struct build_secret *secrets;
     size_t nsecrets, bytes;
     struct arena mem; /* lists of contexts, images */
@@ -50,9 +51,13 @@ struct build_session {
 struct build_session *build_session_new(struct engine *e);
 /** build_session_put() - let it wait; given away, also when there is no room for it. */
 int build_session_put(struct build_session *s, struct err *err) MUST;
-/** build_session_look() - ask @fn about one that waits, under the lock. */
-int build_session_look(struct engine *e, const char *id,
+/** build_session_hold() - one that waits, if @fn (under the lock) says so: it is not taken until
+ * build_session_release(). */
+int build_session_hold(struct engine *e, const char *id,
                        int (*fn)(const struct build_session *s, const char *what, struct err *err),
-                       const char *what, struct err *err) MUST;
+                       const char *what, struct build_session **ret, struct err *err) MUST;
+/** build_session_release() - @fn: what changes it, under the lock; may be NULL. Return: as it. */
+int build_session_release(struct build_session *s, int (*fn)(struct build_session *s, void *arg),
+                          void *arg);
 /** build_session_drop_files() - its contexts, and images that nobody has named meanwhile. */
 void build_session_drop_files(struct build_session *s);

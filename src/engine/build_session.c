@@ -26,6 +26,7 @@
 struct build_sessions {
     struct engine *e;
     pthread_mutex_t lock;
+    pthread_cond_t released; /* somebody holds one no more */
     struct build_session *first;
     size_t n, bytes;
     struct loop_source *timer;
@@ -164,6 +165,10 @@ static void expire(struct loop_source *timer, uint32_t events, void *arg)
     (void)pthread_mutex_lock(&all->lock);
     while (all->first && all->first->until_ns <= now) {
         struct build_session *s = all->first;
+        if (s->holders) {
+            s->until_ns = now + NS_PER_S;
+            break;
+        }
         unlink_session(all, &all->first);
         engine_job(all->e, forget, s);
     }
@@ -207,17 +212,42 @@ int engine_build_session(struct engine *e, const struct build_session_request *r
     return build_session_put(s, err);
 }
 
-int build_session_look(struct engine *e, const char *id,
+/* Lock held. */
+static struct build_session **find(struct build_sessions *all, const char *id)
+{
+    struct build_session **at = &all->first;
+
+    while (*at && strcmp((*at)->id, id) != 0)
+        at = &(*at)->next;
+    return at;
+}
+
+int build_session_hold(struct engine *e, const char *id,
                        int (*fn)(const struct build_session *s, const char *what, struct err *err),
-                       const char *what, struct err *err)
+                       const char *what, struct build_session **ret, struct err *err)
 {
     struct build_sessions *all = e->build_sessions;
-    const struct build_session *s;
 
     (void)pthread_mutex_lock(&all->lock);
-    for (s = all->first; s && strcmp(s->id, id) != 0; s = s->next)
-        ;
+    struct build_session *s = *find(all, id);
     int r = s ? fn(s, what, err) : err_not_found(err, NO_SESSION);
+    if (r >= 0) {
+        s->holders++;
+        *ret = s;
+    }
+    (void)pthread_mutex_unlock(&all->lock);
+    return r;
+}
+
+int build_session_release(struct build_session *s, int (*fn)(struct build_session *s, void *arg),
+                          void *arg)
+{
+    struct build_sessions *all = s->e->build_sessions;
+
+    (void)pthread_mutex_lock(&all->lock);
+    int r = fn ? fn(s, arg) : 0;
+    s->holders--;
+    (void)pthread_cond_broadcast(&all->released);
     (void)pthread_mutex_unlock(&all->lock);
     return r;
 }
@@ -226,16 +256,13 @@ int build_session_take(struct engine *e, const char *id, struct build_session **
                        struct err *err)
 {
     struct build_sessions *all = e->build_sessions;
-    struct build_session *found = NULL;
+    struct build_session *found;
 
     (void)pthread_mutex_lock(&all->lock);
-    for (struct build_session **at = &all->first; *at && !found; at = &(*at)->next) {
-        if (strcmp((*at)->id, id) != 0)
-            continue;
-        found = *at;
-        unlink_session(all, at);
-        break;
-    }
+    while ((found = *find(all, id)) && found->holders)
+        (void)pthread_cond_wait(&all->released, &all->lock);
+    if (found)
+        unlink_session(all, find(all, id));
     arm(all);
     (void)pthread_mutex_unlock(&all->lock);
     if (!found)
@@ -249,6 +276,7 @@ int build_sessions_open(struct engine *e, struct err *err)
     struct build_sessions *all = xnew(struct build_sessions);
 
     (void)pthread_mutex_init(&all->lock, NULL);
+    (void)pthread_cond_init(&all->released, NULL);
     all->e = e;
     e->build_sessions = all;
     return loop_add_timer(e->loop, -1, 0, expire, all, &all->timer, err);
@@ -267,5 +295,6 @@ void build_sessions_free(struct engine *e)
         s = next;
     }
     (void)pthread_mutex_destroy(&all->lock);
+    (void)pthread_cond_destroy(&all->released);
     free(all);
 }
