@@ -76,33 +76,35 @@ int api_build_session(struct api *api, struct http_req *req, struct http_resp *r
 }
 
 /* Hijacked: what the daemon asks goes out, the client's answers come in. */
-static int take_connection(struct api *api, struct http_req *req, struct http_resp *resp,
-                           int (*let_in)(struct engine *e, const char *session, const char *id,
-                                         struct err *err),
-                           int (*give)(struct engine *e, const char *session, const char *id,
-                                       int fd, struct err *err),
-                           struct err *err)
+static int take_line(struct api *api, struct http_req *req, struct http_resp *resp,
+                     enum build_line kind, struct err *err)
 {
     const char *session = http_param(req, "id"), *id = str_or(http_query(req, "id"), "default");
     struct http_hijacked h = {.fd = -1};
-    int r = let_in(api->engine, session, id, err);
+    struct build_session *s = NULL;
+    struct err lost = {0};
+    int r = engine_build_line_begin(api->engine, session, kind, id, &s, err);
 
     if (r < 0)
         return r;
     r = http_hijack(resp, "application/vnd.docker.raw-stream", &h, err);
     if (r >= 0 && h.early.len)
         r = err_invalid(err, "a client speaks when it is asked");
-    int given = give(api->engine, session, id, r < 0 ? -1 : take_fd(&h.fd), r < 0 ? NULL : err);
+    int done = engine_build_line_end(s, kind, id, r < 0 ? -1 : take_fd(&h.fd), &lost);
+    if (r >= 0 && done < 0) {
+        *err = lost;
+        r = done;
+    }
     http_hijacked_done(&h);
-    return r < 0 ? r : given < 0 ? given : 0;
+    return r < 0 ? r : 0;
 }
 
 int api_build_ssh(struct api *api, struct http_req *req, struct http_resp *resp, struct err *err)
 {
-    return take_connection(api, req, resp, engine_build_agent_let_in, engine_build_agent, err);
+    return take_line(api, req, resp, BUILD_LINE_AGENT, err);
 }
 
 int api_build_layout(struct api *api, struct http_req *req, struct http_resp *resp, struct err *err)
 {
-    return take_connection(api, req, resp, engine_build_layout_let_in, engine_build_layout, err);
+    return take_line(api, req, resp, BUILD_LINE_LAYOUT, err);
 }

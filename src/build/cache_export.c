@@ -13,6 +13,7 @@
 #include "build/cache_import.h"
 #include "build/cache_place-priv.h"
 #include "store/build_cache.h"
+#include "store/layers.h"
 
 struct exporting {
     struct build *b;
@@ -20,6 +21,7 @@ struct exporting {
     struct cache_doc doc;
     struct map *seen;   /* keys */
     struct map *layers; /* place + 1 of each diff ID */
+    struct map *blobs;  /* of layers that are not here: where they were promised from */
 };
 
 /* ---- what is known ---- */
@@ -42,9 +44,14 @@ static int add_step(struct exporting *x, const char *key, struct err *err)
 
     if (map_set(x->seen, key, x))
         return 0;
+    const struct oci_descriptor *blob = NULL;
     int r = build_cache_use(x->b->store, key, x->b->lease, x->a, &row, err);
+    if (r == 0)
+        r = cache_import_promised(x->b, key, &row, &blob);
     if (r <= 0)
         return r;
+    if (blob)
+        (void)map_set(x->blobs, row.diff_id, (void *)(uintptr_t)blob);
     struct cache_step *s = arena_new(x->a, struct cache_step);
     *s = (struct cache_step){.key = row.key,
                              .layer = row.diff_id ? place_of(x, row.diff_id) : -1,
@@ -81,6 +88,49 @@ static int collect(struct exporting *x, bool all, struct err *err)
 
 /* ---- writing ---- */
 
+/* A layer that is only promised need not be fetched when it is there already, as it is when a build
+ * writes where it has read. Return: 1 it is there; 0 it is here. */
+static int have_there(struct exporting *x, struct cache_place *p, const struct build_step *step,
+                      char *diff_id, struct oci_descriptor *ret, struct err *err)
+{
+    const struct oci_descriptor *blob = map_get(x->blobs, diff_id);
+    const struct strv one = {&diff_id, 1};
+
+    if (!blob || layer_exists(x->b->store, diff_id))
+        return 0;
+    int r = p->ops->have(p, blob, err);
+    if (r == 0)
+        return cache_import_want(x->b, &one, step, err);
+    if (r < 0)
+        return r;
+    *ret = *blob;
+    ret->media_type = remote_layer_type(ret, true, x->a);
+    return 1;
+}
+
+/* Those that are here are sent, and all get a descriptor. */
+static int send_layers(struct exporting *x, struct cache_place *p, const struct build_step *step,
+                       struct oci_descriptor *ret, struct err *err)
+{
+    size_t n = x->doc.layers.n, *places = arena_alloc(x->a, (n + 1) * sizeof(*places));
+    struct oci_descriptor *sent = arena_alloc(x->a, (n + 1) * sizeof(*sent));
+    struct strv here = {0};
+
+    for (size_t i = 0; i < n; i++) {
+        int r = have_there(x, p, step, x->doc.layers.v[i], &ret[i], err);
+        if (r < 0)
+            return r;
+        if (r > 0)
+            continue;
+        places[here.n] = i;
+        strv_push(x->a, &here, x->doc.layers.v[i]);
+    }
+    int r = p->ops->send(p, &here, step, x->a, sent, err);
+    for (size_t i = 0; r >= 0 && i < here.n; i++)
+        ret[places[i]] = sent[i];
+    return r;
+}
+
 static int write_it(struct exporting *x, struct cache_place *p, const struct build_step *step,
                     struct err *err)
 {
@@ -88,7 +138,7 @@ static int write_it(struct exporting *x, struct cache_place *p, const struct bui
     struct oci_descriptor *layers = arena_alloc(x->a, (x->doc.layers.n + 1) * sizeof(*layers));
 
     FAIL_POINT("build.cache.send", err);
-    int r = p->ops->send(p, &x->doc.layers, step, x->a, layers, err);
+    int r = send_layers(x, p, step, layers, err);
     if (r < 0)
         return r;
     cache_doc_write(&x->doc, layers, &text, &manifest);
@@ -100,9 +150,13 @@ static int export_one(struct build *b, const struct build_cache_spec *spec,
                       const struct build_step *step, struct err *err)
 {
     auto_arena struct arena a = ARENA_INIT;
-    auto_map struct map *seen = map_new(), *layers = map_new();
-    struct exporting x = {
-        .b = b, .a = &a, .doc.version = CACHE_DOC_VERSION, .seen = seen, .layers = layers};
+    auto_map struct map *seen = map_new(), *layers = map_new(), *blobs = map_new();
+    struct exporting x = {.b = b,
+                          .a = &a,
+                          .doc.version = CACHE_DOC_VERSION,
+                          .seen = seen,
+                          .layers = layers,
+                          .blobs = blobs};
     struct cache_place *p = NULL;
     int r = collect(&x, str_eq(spec->mode, "max"), err);
 

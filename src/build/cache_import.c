@@ -19,16 +19,18 @@ struct cache_source {
     struct cache_place *place;
     struct remote_manifest man;
     struct cache_doc doc;
-    bool lost; /* it was tried in vain; under the build's lock */
 };
 
 struct cache_entry {
     struct cache_source *from;
     const struct cache_step *step;
+    bool taken;               /* a step is it; this and the next under the build's lock */
+    struct cache_entry *next; /* another step that has the same layer */
 };
 
 struct cache_imports {
-    struct map *known; /* struct cache_entry by key */
+    struct map *known;    /* struct cache_entry by key */
+    struct map *promised; /* struct cache_entry by diff ID */
     struct cache_source sources[SOURCES_MAX];
     size_t n;
 };
@@ -75,7 +77,7 @@ static void learn(struct cache_imports *im, struct cache_source *s, struct arena
         if (map_has(im->known, step->key))
             continue;
         struct cache_entry *e = arena_new(a, struct cache_entry);
-        *e = (struct cache_entry){s, step};
+        *e = (struct cache_entry){.from = s, .step = step};
         (void)map_set(im->known, step->key, e);
     }
 }
@@ -111,6 +113,7 @@ int cache_import_open(struct build *b, struct err *err)
         return 0;
     b->imports = arena_new(&b->a, struct cache_imports);
     b->imports->known = map_new();
+    b->imports->promised = map_new();
     for (size_t i = 0; r >= 0 && i < all->n; i++) {
         const struct build_cache_spec *spec = all->v[i];
         struct err why = {0};
@@ -129,63 +132,198 @@ void cache_import_close(struct build *b)
 
     for (size_t i = 0; im && i < im->n; i++)
         im->sources[i].place->ops->free(im->sources[i].place);
-    if (im)
+    if (im) {
         map_free(im->known);
+        map_free(im->promised);
+    }
 }
 
 /* ---- a step ---- */
 
-static bool is_lost(struct build *b, const struct cache_source *s)
+static const char *diff_of(const struct cache_entry *e)
 {
-    (void)pthread_mutex_lock(&b->lock);
-    bool lost = s->lost;
-    (void)pthread_mutex_unlock(&b->lock);
-    return lost;
+    return e->step->layer < 0 ? NULL : e->from->doc.layers.v[e->step->layer];
 }
 
-static int lose(struct build *b, struct cache_source *s, const struct err *why, struct err *err)
+static struct build_cache_row row_of(const struct cache_entry *e)
 {
-    (void)pthread_mutex_lock(&b->lock);
-    bool first = !s->lost;
-    s->lost = true;
-    (void)pthread_mutex_unlock(&b->lock);
-    return first ? cache_tell_lost(b, s->place->shown, why, err) : 0;
+    return (struct build_cache_row){
+        .key = e->step->key,
+        .diff_id = (char *)(uintptr_t)diff_of(e),
+        .description = (char *)(uintptr_t)str_or(e->step->text, e->from->place->shown),
+        .created_ns = e->step->created_ns ? e->step->created_ns : now_ns()};
 }
 
-static int fetch(struct build *b, const struct cache_entry *e, const struct build_step *step,
-                 struct err *err)
+/* From now on it is known here, too. */
+static int put_row(struct build *b, const struct cache_entry *e, struct err *err)
 {
-    struct cache_source *s = e->from;
-    const char *diff_id = s->doc.layers.v[e->step->layer];
+    const struct build_cache_row row = row_of(e);
 
-    lease_add(b->lease, diff_id); /* before looking, so that it stays */
-    if (layer_exists(b->store, diff_id))
+    return build_cache_put(b->store, &row, row.created_ns, err);
+}
+
+static void promise(struct build *b, struct cache_entry *e)
+{
+    (void)pthread_mutex_lock(&b->lock);
+    if (!e->taken)
+        e->next = map_set(b->imports->promised, diff_of(e), e);
+    e->taken = true;
+    (void)pthread_mutex_unlock(&b->lock);
+}
+
+int cache_import_step(struct build *b, const char *key, struct arena *a,
+                      struct build_cache_row *ret, struct err *err)
+{
+    struct cache_entry *e = b->imports ? map_get(b->imports->known, key) : NULL;
+    int r = 0;
+
+    if (!e)
         return 0;
-    FAIL_POINT("build.cache.fetch", err);
-    int r = s->place->ops->fetch(s->place, s->man.man.layers.v[e->step->layer], diff_id, step, err);
-    if (r < 0)
-        return err_wrap(err, r, "layer %.19s", diff_id);
-    FAIL_POINT("build.cache.fetched", err);
-    return 0;
+    const char *diff_id = diff_of(e);
+    if (diff_id)
+        lease_add(b->lease, diff_id); /* before looking, so that it stays */
+    if (!diff_id || layer_exists(b->store, diff_id))
+        r = put_row(b, e, err);
+    else
+        promise(b, e);
+    *ret = row_of(e);
+    ret->diff_id = diff_id ? arena_strdup(a, diff_id) : NULL;
+    return r < 0 ? r : 1;
 }
 
-int cache_import_step(struct build *b, const struct build_step *step, const char *key,
-                      struct err *err)
+int cache_import_promised(struct build *b, const char *key, struct build_cache_row *ret,
+                          const struct oci_descriptor **ret_blob)
 {
     const struct cache_entry *e = b->imports ? map_get(b->imports->known, key) : NULL;
-    struct err why = {0};
 
-    if (!e || is_lost(b, e->from))
+    if (!e || !e->taken)
         return 0;
-    int r = e->step->layer < 0 ? 0 : fetch(b, e, step, &why);
-    if (r < 0 && build_failed(b))
-        return err_no(err, ECANCELED, "build canceled");
+    *ret = row_of(e);
+    *ret_blob = e->step->layer < 0 ? NULL : e->from->man.man.layers.v[e->step->layer];
+    return 1;
+}
+
+/* ---- keeping promises ---- */
+
+/* Layers of one source that are to be fetched. */
+struct wanted {
+    struct strv diff_ids;
+    struct {
+        const struct oci_descriptor **v;
+        size_t n;
+    } blobs;
+};
+
+static struct cache_entry *promised(struct build *b, const char *diff_id)
+{
+    (void)pthread_mutex_lock(&b->lock);
+    struct cache_entry *e = map_get(b->imports->promised, diff_id);
+    (void)pthread_mutex_unlock(&b->lock);
+    return e;
+}
+
+static void collect(struct build *b, const struct cache_source *s, const struct strv *layers,
+                    struct arena *a, struct wanted *ret)
+{
+    for (size_t i = 0; i < layers->n; i++) {
+        const struct cache_entry *e = promised(b, layers->v[i]);
+        if (!e || e->from != s || strv_has(&ret->diff_ids, layers->v[i]))
+            continue;
+        strv_push(a, &ret->diff_ids, layers->v[i]);
+        arena_push(a, ret->blobs) = s->man.man.layers.v[e->step->layer];
+    }
+}
+
+/* All steps that have one of these layers are known here now. */
+static int keep(struct build *b, const struct strv *diff_ids, struct err *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; r >= 0 && i < diff_ids->n; i++) {
+        (void)pthread_mutex_lock(&b->lock);
+        struct cache_entry *e = map_del(b->imports->promised, diff_ids->v[i]);
+        (void)pthread_mutex_unlock(&b->lock);
+        for (; r >= 0 && e; e = e->next)
+            r = put_row(b, e, err);
+    }
+    return r;
+}
+
+static int fetch(struct build *b, struct cache_source *s, const struct wanted *w,
+                 const struct build_step *step, struct err *err)
+{
+    FAIL_POINT("build.cache.fetch", err);
+    int r = s->place->ops->fetch(s->place, w->blobs.v, &w->diff_ids, step, err);
     if (r < 0)
-        return lose(b, e->from, &why, err);
-    const struct build_cache_row row = {
-        .key = (char *)(uintptr_t)key,
-        .diff_id = e->step->layer < 0 ? NULL : e->from->doc.layers.v[e->step->layer],
-        .description = (char *)(uintptr_t)str_or(e->step->text, step->text)};
-    r = build_cache_put(b->store, &row, e->step->created_ns ? e->step->created_ns : now_ns(), err);
-    return r < 0 ? r : 1;
+        return err_wrap(err, r, "cache of %s: layer", s->place->shown);
+    FAIL_POINT("build.cache.fetched", err);
+    return keep(b, &w->diff_ids, err);
+}
+
+static int fetch_from(struct build *b, struct cache_source *s, const struct strv *layers,
+                      const struct build_step *step, struct err *err)
+{
+    auto_arena struct arena a = ARENA_INIT;
+    struct wanted w = {0};
+
+    collect(b, s, layers, &a, &w);
+    return w.diff_ids.n ? fetch(b, s, &w, step, err) : 0;
+}
+
+static void lose(struct build *b)
+{
+    (void)pthread_mutex_lock(&b->lock);
+    b->cache_lost = true;
+    (void)pthread_mutex_unlock(&b->lock);
+}
+
+int cache_import_want(struct build *b, const struct strv *layers, const struct build_step *step,
+                      struct err *err)
+{
+    int r = 0;
+
+    if (!b->imports)
+        return 0;
+    (void)pthread_mutex_lock(&b->fetch_lock); /* two stages may want the same ones */
+    for (size_t i = 0; r >= 0 && i < b->imports->n; i++)
+        r = fetch_from(b, &b->imports->sources[i], layers, step, err);
+    (void)pthread_mutex_unlock(&b->fetch_lock);
+    if (r >= 0)
+        return 0;
+    if (build_failed(b) && r != -ECANCELED)
+        return err_no(err, ECANCELED, "build canceled");
+    if (r != -ECANCELED)
+        lose(b);
+    return r;
+}
+
+static bool any_promised(struct build *b, const struct strv *layers)
+{
+    for (size_t i = 0; b->imports && i < layers->n; i++)
+        if (promised(b, layers->v[i]))
+            return true;
+    return false;
+}
+
+static int want_stage(struct build *b, struct stage *st, struct err *err)
+{
+    struct build_step *step = NULL;
+
+    if (!any_promised(b, &st->layers))
+        return 0;
+    int r = plan_more(b, "fetching layers of caches", &step, err);
+    if (r >= 0)
+        r = step_begin(st, step, err);
+    if (r >= 0)
+        r = cache_import_want(b, &st->layers, step, err);
+    return r < 0 ? r : step_end(st, step, err);
+}
+
+int cache_import_result(struct build *b, struct err *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; r >= 0 && i < b->ntargets; i++)
+        r = want_stage(b, b->targets[i].result, err);
+    return r;
 }

@@ -92,18 +92,40 @@ static int config(struct cache_place *p, const struct oci_descriptor *d, struct 
     return layout_get(line_of(p), d->digest, (uint64_t)d->size, out, err);
 }
 
-static int fetch(struct cache_place *p, const struct oci_descriptor *d, const char *diff_id,
-                 const struct build_step *step, struct err *err)
+static int fetch_one(struct cache_place *p, const struct oci_descriptor *d, const char *diff_id,
+                     struct err *err)
 {
     auto_source struct source *src = NULL;
     const struct layer_wish wish = {.diff_id = diff_id};
     struct unpacked_layer layer;
     int r = layout_blob(line_of(p), d->digest, (uint64_t)d->size, &src, err);
 
-    (void)step;
     if (r >= 0)
         r = layer_unpack(p->b->store, src, &wish, p->b->lease, &layer, err);
     return r < 0 ? r : source_drain(src, err);
+}
+
+static int fetch(struct cache_place *p, const struct oci_descriptor *const *blobs,
+                 const struct strv *diff_ids, const struct build_step *step, struct err *err)
+{
+    int r = 0;
+
+    (void)step;
+    for (size_t i = 0; r >= 0 && i < diff_ids->n; i++)
+        r = fetch_one(p, blobs[i], diff_ids->v[i], err);
+    return r;
+}
+
+static int have(struct cache_place *p, const struct oci_descriptor *d, struct err *err)
+{
+    uint64_t size = 0;
+    int r = layout_stat(line_of(p), d->digest, &size, err);
+
+    if (r == -ENOENT) {
+        err_clear(err);
+        return 0;
+    }
+    return r < 0 ? r : size == (uint64_t)d->size;
 }
 
 /* ---- writing ---- */
@@ -234,6 +256,7 @@ int cache_layout_open(struct cache_place *base, struct arena *a, struct cache_pl
                                                .chosen = chosen,
                                                .config = config,
                                                .fetch = fetch,
+                                               .have = have,
                                                .send = send,
                                                .publish = publish,
                                                .free = free_it};

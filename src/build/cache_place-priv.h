@@ -16,9 +16,11 @@ struct cache_place_ops {
     /* config() - a small blob. */
     int (*config)(struct cache_place *p, const struct oci_descriptor *d, struct buf *out,
                   struct err *err);
-    /* fetch() - a layer into the store, proven; may be called by several threads. */
-    int (*fetch)(struct cache_place *p, const struct oci_descriptor *d, const char *diff_id,
-                 const struct build_step *step, struct err *err);
+    /* fetch() - layers into the store, proven; may be called by several threads. */
+    int (*fetch)(struct cache_place *p, const struct oci_descriptor *const *blobs,
+                 const struct strv *diff_ids, const struct build_step *step, struct err *err);
+    /* have() - is this blob there? Return: 1; 0. */
+    int (*have)(struct cache_place *p, const struct oci_descriptor *d, struct err *err);
     /* send() - have all these layers there; @ret: one descriptor each. */
     int (*send)(struct cache_place *p, const struct strv *diff_ids, const struct build_step *step,
                 struct arena *a, struct oci_descriptor *ret, struct err *err);

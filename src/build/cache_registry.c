@@ -59,13 +59,15 @@ struct telling {
 static int tell(void *ctx, const struct transfer_event *t, struct err *err)
 {
     const struct telling *x = ctx;
+    if (!x->step)
+        return 0; /* a step that is not told of yet */
     struct build_event e = {.kind = BUILD_PULLING, .step = x->step, .transfer = t};
 
     return build_tell_event(x->b, &e, err);
 }
 
-static int fetch(struct cache_place *base, const struct oci_descriptor *d, const char *diff_id,
-                 const struct build_step *step, struct err *err)
+static int fetch(struct cache_place *base, const struct oci_descriptor *const *blobs,
+                 const struct strv *diff_ids, const struct build_step *step, struct err *err)
 {
     struct registry_place *p = of(base);
     struct build *b = base->b;
@@ -77,7 +79,16 @@ static int fetch(struct cache_place *base, const struct oci_descriptor *d, const
                                    .tell = tell,
                                    .ctx = &x};
 
-    return remote_layer_pull(b->store, &o, d, diff_id, b->lease, err);
+    return remote_layers_pull(b->store, &o, blobs, diff_ids, b->lease, err);
+}
+
+static int have(struct cache_place *base, const struct oci_descriptor *d, struct err *err)
+{
+    struct registry_place *p = of(base);
+    int64_t size = -1;
+    int r = dist_blob_stat(p->session, repo(p), d->digest, &size, err);
+
+    return r < 0 ? r : r == 0 && (size == d->size || size < 0);
 }
 
 static int send(struct cache_place *base, const struct strv *diff_ids,
@@ -123,6 +134,7 @@ int cache_registry_open(struct cache_place *base, bool push, struct arena *a,
                                                .chosen = chosen,
                                                .config = config,
                                                .fetch = fetch,
+                                               .have = have,
                                                .send = send,
                                                .publish = publish,
                                                .free = free_it};

@@ -7,6 +7,7 @@
 
 #include "base/failpoint.h"
 #include "base/time.h"
+#include "build/cache_import.h"
 #include "build/result-priv.h"
 #include "store/blobs.h"
 #include "store/db.h"
@@ -179,8 +180,10 @@ static int make(struct result *x, struct err *err)
 int build_result_image(struct build *b, struct arena *a, struct build_result *ret, struct err *err)
 {
     struct result x = {.b = b, .a = a};
-    int r = make(&x, err);
+    int r = cache_import_result(b, err);
 
+    if (r >= 0)
+        r = make(&x, err);
     if (r >= 0)
         fill(&x, ret);
     for (size_t i = 0; i < x.n; i++)

@@ -10,6 +10,7 @@
 #include "base/io.h"
 #include "base/rand.h"
 #include "build/builder-priv.h"
+#include "build/cache_import.h"
 #include "build/key.h"
 #include "build/run_cache.h"
 #include "build/tree.h"
@@ -187,6 +188,9 @@ static int make_bind(struct run_mounts *m, size_t i, struct build_run *run, stru
     om->subpath = x->source;
     if (!is_layers(x) && ro)
         return 0;
+    r = cache_import_want(b, &x->layers, m->p->step, err);
+    if (r < 0)
+        return r;
     for (size_t k = x->layers.n; k-- > 0;)
         strv_push(a, &om->lowers,
                   arena_printf(a, "%s/%s", b->host->data_path, layer_path(x->layers.v[k], a)));

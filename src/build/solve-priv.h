@@ -107,15 +107,17 @@ struct build {
     int cancel_rd, cancel_wr; /* the reading end hangs up when the build ends early */
     int ended_rd, ended_wr;   /* and this when all stages have ended */
 
-    pthread_mutex_t lock; /* what follows, and telling */
+    pthread_mutex_t fetch_lock; /* taken before the next: layers that caches promise */
+    pthread_mutex_t lock;       /* what follows, and telling */
     pthread_cond_t changed;
     size_t running; /* stages */
     struct {
         struct material *v;
         size_t n;
     } materials;
-    int exit_code; /* of the command that failed */
-    int failed;    /* -errno of the first failure */
+    bool cache_lost; /* a cache did not keep a promise: begin anew without it */
+    int exit_code;   /* of the command that failed */
+    int failed;      /* -errno of the first failure */
     struct err err;
 };
 

@@ -110,13 +110,22 @@ static void tell_failure(struct stage *st, const struct planned *p, const struct
     (void)!build_tell_event(b, &e, NULL);
 }
 
+/* Then the build begins anew, and what failed is not the user's to know. */
+static bool lost_cache(struct build *b)
+{
+    (void)pthread_mutex_lock(&b->lock);
+    bool lost = b->cache_lost;
+    (void)pthread_mutex_unlock(&b->lock);
+    return lost;
+}
+
 static int run_code(struct stage *st, struct err *err)
 {
     for (size_t i = 0; i < st->code.n; i++) {
         int r = build_failed(st->b) ? err_no(err, ECANCELED, "build canceled")
                                     : carry_out(st, &st->code.v[i], err);
         if (r < 0) {
-            if (r != -ECANCELED)
+            if (r != -ECANCELED && !lost_cache(st->b))
                 tell_failure(st, &st->code.v[i], err);
             return r;
         }
@@ -140,7 +149,7 @@ static void *stage_main(void *arg)
     struct err err = {0};
     int r = step_from(st, &err);
 
-    if (r < 0 && r != -ECANCELED)
+    if (r < 0 && r != -ECANCELED && !lost_cache(b))
         tell_failure(st, NULL, &err);
     if (r >= 0)
         r = run_code(st, &err);
@@ -370,14 +379,15 @@ static void build_done(struct build *b)
     close_fd(&b->cancel_wr);
     close_fd(&b->ended_rd);
     close_fd(&b->ended_wr);
+    (void)pthread_mutex_destroy(&b->fetch_lock);
     (void)pthread_mutex_destroy(&b->lock);
     (void)pthread_cond_destroy(&b->changed);
     lease_free(b->lease);
     arena_done(&b->a);
 }
 
-int build_image(struct builder *bd, const struct build_request *rq, struct arena *a,
-                struct build_result *ret, struct err *err)
+static int build_once(struct builder *bd, const struct build_request *rq, struct arena *a,
+                      struct build_result *ret, bool *ret_lost, struct err *err)
 {
     struct build b = {.builder = bd,
                       .store = bd->store,
@@ -390,11 +400,38 @@ int build_image(struct builder *bd, const struct build_request *rq, struct arena
                       .ended_rd = -1,
                       .ended_wr = -1};
 
+    (void)pthread_mutex_init(&b.fetch_lock, NULL);
     (void)pthread_mutex_init(&b.lock, NULL);
     (void)pthread_cond_init(&b.changed, NULL);
     *ret = (struct build_result){0};
     int r = solve(&b, a, ret, err);
     ret->exit_code = b.exit_code;
+    *ret_lost = b.cache_lost;
     build_done(&b);
+    return r;
+}
+
+/* A cache that cannot give what it has promised is as if it were not there. */
+int build_image(struct builder *bd, const struct build_request *rq, struct arena *a,
+                struct build_result *ret, struct err *err)
+{
+    struct build_request without = *rq;
+    struct err why = {0};
+    bool lost = false;
+    int r = build_once(bd, rq, a, ret, &lost, &why);
+
+    if (r < 0 && lost && !ret->image) {
+        struct check_warning w = {
+            .rule = "CacheFrom", .message = why.msg, .description = "", .url = ""};
+        struct build_event e = {.kind = BUILD_WARNING, .warning = &w};
+        r = rq->tell ? rq->tell(rq->ctx, &e, err) : 0;
+        if (r < 0)
+            return r;
+        without.cache_imports.n = 0;
+        why = (struct err){0};
+        r = build_once(bd, &without, a, ret, &lost, &why);
+    }
+    if (r < 0 && err)
+        *err = why;
     return r;
 }

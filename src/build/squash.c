@@ -20,6 +20,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/time.h"
+#include "build/cache_import.h"
 #include "build/key.h"
 #include "build/solve-priv.h"
 #include "build/tree.h"
@@ -148,8 +149,10 @@ static int merge_dir(struct squash *s, const struct merged *m, struct err *err)
 static int open_root(struct squash *s, struct layer_stage *into, struct merged *m, struct err *err)
 {
     struct build *b = s->st->b;
-    int r = m->base = stage_tree(b, &s->base, NULL, err);
+    int r = cache_import_want(b, &s->upper, NULL, err);
 
+    if (r >= 0)
+        r = m->base = stage_tree(b, &s->base, NULL, err);
     m->to = fcntl(layer_stage_diff(into), F_DUPFD_CLOEXEC, 0);
     if (r >= 0 && m->to < 0)
         r = err_sys(err, "open a layer");

@@ -67,16 +67,14 @@ static bool may_use_cache(const struct stage *st)
 /* ---- layers ---- */
 
 /* Here, or in a cache that the request names. Return: 1 it is known; 0. */
-static int look_up(struct stage *st, const struct build_step *step, const char *key,
-                   struct build_cache_row *ret, struct err *err)
+static int look_up(struct stage *st, const char *key, struct build_cache_row *ret, struct err *err)
 {
     struct build *b = st->b;
     int r = build_cache_use(b->store, key, b->lease, &st->a, ret, err);
 
     if (r != 0)
         return r;
-    r = cache_import_step(b, step, key, err);
-    return r <= 0 ? r : build_cache_use(b->store, key, b->lease, &st->a, ret, err);
+    return cache_import_step(b, key, &st->a, ret, err);
 }
 
 /* Return: 1 it is known; 0. */
@@ -84,7 +82,7 @@ static int from_cache(struct stage *st, struct build_step *step, const char *key
                       struct err *err)
 {
     struct build_cache_row row;
-    int r = may_use_cache(st) ? look_up(st, step, key, &row, err) : 0;
+    int r = may_use_cache(st) ? look_up(st, key, &row, err) : 0;
 
     if (r <= 0)
         return r;
@@ -218,6 +216,9 @@ int stage_tree(struct build *b, const struct strv *layers, struct layer_stage *i
     struct overlay o = {.options = into ? NULL : "index=off"};
     int fd = -1;
 
+    int r = cache_import_want(b, layers, NULL, err);
+    if (r < 0)
+        return r;
     if (layers->n == 0 && !into)
         return empty_tree(b, err);
     if (layers->n == 0) { /* nothing lies below: written as it is */
@@ -233,7 +234,7 @@ int stage_tree(struct build *b, const struct strv *layers, struct layer_stage *i
         if (mkdirat(layer_stage_dir(into), "work", 0711) < 0)
             return err_sys(err, "make a work directory");
     }
-    int r = overlay_mount(&o, &fd, err);
+    r = overlay_mount(&o, &fd, err);
     return r < 0 ? r : fd;
 }
 

@@ -5,6 +5,7 @@
 
 #include "base/auto.h"
 #include "build/apply.h"
+#include "build/cache_import.h"
 #include "build/key.h"
 #include "build/run_device.h"
 #include "build/run_mounts.h"
@@ -103,8 +104,10 @@ static int run(void *ctx, struct layer_stage *into, struct adopt_options *o, str
         .host = b->rq->host,
         .gone_fd = b->cancel_rd,
     };
-    int code = run_mounts_prepare(&x->mounts, &br, a, err);
+    int code = cache_import_want(b, &st->layers, x->p->step, err);
 
+    if (code >= 0)
+        code = run_mounts_prepare(&x->mounts, &br, a, err);
     if (code >= 0)
         code = b->host->run(b->rq->host_ctx, &br, into, tell_output, x, a, &o->mounted, err);
     run_mounts_done(&x->mounts);

@@ -38,21 +38,23 @@ struct build_session_request;
 int engine_build_session(struct engine *e, const struct build_session_request *rq, char *ret_id,
                          struct err *err) MUST;
 
-/** engine_build_agent_let_in() - will engine_build_agent() take it? Asked before the connection is
- * the client's no more; from then on a build that names the session waits for it. */
-int engine_build_agent_let_in(struct engine *e, const char *session, const char *id,
-                              struct err *err) MUST;
-/** engine_build_agent() - POST /build/session/{id}/ssh: the agent @id is at the other end of @fd,
- * which is given away; -1: what was let in does not come. */
-int engine_build_agent(struct engine *e, const char *session, const char *id, int fd,
-                       struct err *err) MUST;
-
-/** engine_build_layout_let_in(), engine_build_layout() - POST /build/session/{id}/layout: the same
- * for a directory of the client (wire/layout.h). */
-int engine_build_layout_let_in(struct engine *e, const char *session, const char *id,
-                               struct err *err) MUST;
-int engine_build_layout(struct engine *e, const char *session, const char *id, int fd,
-                        struct err *err) MUST;
+/* Connections to a client that a session's build asks over. */
+enum build_line {
+    BUILD_LINE_AGENT,  /* POST /build/session/{id}/ssh: an ssh-agent */
+    BUILD_LINE_LAYOUT, /* POST /build/session/{id}/layout: a directory (wire/layout.h) */
+};
+/**
+ * engine_build_line_begin() - would engine_build_line_end() take one? Asked before the connection
+ * is the client's no more.
+ * @ret: no build gets the session until engine_build_line_end(), which must follow: the client may
+ *   ask for the build as soon as it has its answer
+ */
+struct build_session;
+int engine_build_line_begin(struct engine *e, const char *session, enum build_line kind,
+                            const char *id, struct build_session **ret, struct err *err) MUST;
+/** engine_build_line_end() - @fd: given away; -1: there is no connection after all. */
+int engine_build_line_end(struct build_session *s, enum build_line kind, const char *id, int fd,
+                          struct err *err) MUST;
 
 /**
  * engine_build_context() - POST /build/context: what is missing of a context for a build that

@@ -27,6 +27,7 @@ struct build_session {
     char id[BUILD_SESSION_ID + 1];
     struct engine *e;
     int64_t until_ns; /* monotonic */
+    unsigned holders; /* that add something to it */
     struct build_secret *secrets;
     size_t nsecrets, bytes;
     struct arena mem; /* lists of contexts, images */
@@ -43,8 +44,6 @@ struct build_session {
     size_t nagents;
     struct build_layout layouts[SESSION_LAYOUTS_MAX];
     size_t nlayouts;
-    unsigned coming; /* connections that were let in and are not part of it yet */
-    bool out;        /* somebody adds one */
     struct build_session *next;
 };
 
@@ -52,20 +51,13 @@ struct build_session {
 struct build_session *build_session_new(struct engine *e);
 /** build_session_put() - let it wait; given away, also when there is no room for it. */
 int build_session_put(struct build_session *s, struct err *err) MUST;
-/**
- * build_session_let_in() - a connection comes, if @check (under the lock) agrees
- * A client that has its answer may ask for the build before the connection is part of the session:
- * the build waits for it. build_session_add_begin() or build_session_missed() must follow.
- */
-int build_session_let_in(struct engine *e, const char *id,
-                         int (*check)(const struct build_session *s, const char *what,
-                                      struct err *err),
-                         const char *what, struct err *err) MUST;
-/** build_session_add_begin() - the session is the caller's alone, until build_session_add_end(). */
-int build_session_add_begin(struct engine *e, const char *id, struct build_session **ret,
-                            struct err *err) MUST;
-void build_session_add_end(struct build_session *s);
-/** build_session_missed() - the connection that was let in does not come. */
-void build_session_missed(struct engine *e, const char *id);
+/** build_session_hold() - one that waits, if @fn (under the lock) says so: it is not taken until
+ * build_session_release(). */
+int build_session_hold(struct engine *e, const char *id,
+                       int (*fn)(const struct build_session *s, const char *what, struct err *err),
+                       const char *what, struct build_session **ret, struct err *err) MUST;
+/** build_session_release() - @fn: what changes it, under the lock; may be NULL. Return: as it. */
+int build_session_release(struct build_session *s, int (*fn)(struct build_session *s, void *arg),
+                          void *arg);
 /** build_session_drop_files() - its contexts, and images that nobody has named meanwhile. */
 void build_session_drop_files(struct build_session *s);

@@ -22,12 +22,11 @@
 #define BYTES_MAX (256u << 20) /* of all that wait */
 #define NO_SESSION "no such build session: it was used, or has expired"
 #define UNUSED_NS (60 * NS_PER_S)
-#define COMING_S 10 /* between an answer and the connection that it makes lies no client's work */
 
 struct build_sessions {
     struct engine *e;
     pthread_mutex_t lock;
-    pthread_cond_t settled; /* a connection has become part of a session, or will not */
+    pthread_cond_t released; /* somebody holds one no more */
     struct build_session *first;
     size_t n, bytes;
     struct loop_source *timer;
@@ -152,20 +151,6 @@ static void arm(struct build_sessions *all)
     loop_timer_set(all->timer, !all->first ? -1 : left > 0 ? left : 0, 0);
 }
 
-/* Lock held. */
-static void link_session(struct build_sessions *all, struct build_session *s)
-{
-    struct build_session **end = &all->first;
-
-    while (*end)
-        end = &(*end)->next;
-    s->until_ns = mono_ns() + UNUSED_NS;
-    s->next = NULL;
-    *end = s;
-    all->n++;
-    all->bytes += s->bytes;
-}
-
 static void forget(void *arg)
 {
     build_session_free(arg);
@@ -180,11 +165,12 @@ static void expire(struct loop_source *timer, uint32_t events, void *arg)
     (void)pthread_mutex_lock(&all->lock);
     while (all->first && all->first->until_ns <= now) {
         struct build_session *s = all->first;
+        if (s->holders) {
+            s->until_ns = now + NS_PER_S;
+            break;
+        }
         unlink_session(all, &all->first);
-        if (s->coming)
-            link_session(all, s);
-        else
-            engine_job(all->e, forget, s);
+        engine_job(all->e, forget, s);
     }
     arm(all);
     (void)pthread_mutex_unlock(&all->lock);
@@ -197,7 +183,14 @@ int build_session_put(struct build_session *s, struct err *err)
     (void)pthread_mutex_lock(&all->lock);
     bool room = all->n < SESSIONS_MAX && all->bytes + s->bytes <= BYTES_MAX;
     if (room) {
-        link_session(all, s);
+        struct build_session **end = &all->first;
+        while (*end)
+            end = &(*end)->next;
+        s->until_ns = mono_ns() + UNUSED_NS;
+        s->next = NULL;
+        *end = s;
+        all->n++;
+        all->bytes += s->bytes;
         arm(all);
     }
     (void)pthread_mutex_unlock(&all->lock);
@@ -219,103 +212,63 @@ int engine_build_session(struct engine *e, const struct build_session_request *r
     return build_session_put(s, err);
 }
 
-/* Lock held. Return: where it hangs, or NULL. */
-static struct build_session **find_session(struct build_sessions *all, const char *id)
+/* Lock held. */
+static struct build_session **find(struct build_sessions *all, const char *id)
 {
-    for (struct build_session **at = &all->first; *at; at = &(*at)->next)
-        if (strcmp((*at)->id, id) == 0)
-            return at;
-    return NULL;
+    struct build_session **at = &all->first;
+
+    while (*at && strcmp((*at)->id, id) != 0)
+        at = &(*at)->next;
+    return at;
 }
 
-int build_session_let_in(struct engine *e, const char *id,
-                         int (*check)(const struct build_session *s, const char *what,
-                                      struct err *err),
-                         const char *what, struct err *err)
+int build_session_hold(struct engine *e, const char *id,
+                       int (*fn)(const struct build_session *s, const char *what, struct err *err),
+                       const char *what, struct build_session **ret, struct err *err)
 {
     struct build_sessions *all = e->build_sessions;
 
     (void)pthread_mutex_lock(&all->lock);
-    struct build_session **at = find_session(all, id);
-    int r = at ? check(*at, what, err) : err_not_found(err, NO_SESSION);
-    if (r >= 0)
-        (*at)->coming++;
+    struct build_session *s = *find(all, id);
+    int r = s ? fn(s, what, err) : err_not_found(err, NO_SESSION);
+    if (r >= 0) {
+        s->holders++;
+        *ret = s;
+    }
     (void)pthread_mutex_unlock(&all->lock);
     return r;
 }
 
-/* Lock held. @all_in: no connection is on its way; else: nobody adds one. Return: as above, or NULL
- * with @err set. */
-static struct build_session **wait_settled(struct build_sessions *all, const char *id, bool all_in,
-                                           struct err *err)
-{
-    struct build_session **at;
-    struct timespec until;
-    int no = 0;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += COMING_S;
-    while ((at = find_session(all, id)) && no == 0 && ((*at)->out || (all_in && (*at)->coming)))
-        no = pthread_cond_clockwait(&all->settled, &all->lock, CLOCK_MONOTONIC, &until);
-    if (!at)
-        (void)err_not_found(err, NO_SESSION);
-    else if (no)
-        (void)err_as(err, ERR_UNAVAILABLE, ETIMEDOUT, "a connection of the session does not come");
-    return no ? NULL : at;
-}
-
-int build_session_add_begin(struct engine *e, const char *id, struct build_session **ret,
-                            struct err *err)
-{
-    struct build_sessions *all = e->build_sessions;
-
-    (void)pthread_mutex_lock(&all->lock);
-    struct build_session **at = wait_settled(all, id, false, err);
-    if (at) {
-        (*at)->out = true;
-        *ret = *at;
-    }
-    (void)pthread_mutex_unlock(&all->lock);
-    return at ? 0 : err_code(err);
-}
-
-void build_session_add_end(struct build_session *s)
+int build_session_release(struct build_session *s, int (*fn)(struct build_session *s, void *arg),
+                          void *arg)
 {
     struct build_sessions *all = s->e->build_sessions;
 
     (void)pthread_mutex_lock(&all->lock);
-    s->out = false;
-    s->coming--;
-    (void)pthread_cond_broadcast(&all->settled);
+    int r = fn ? fn(s, arg) : 0;
+    s->holders--;
+    (void)pthread_cond_broadcast(&all->released);
     (void)pthread_mutex_unlock(&all->lock);
-}
-
-void build_session_missed(struct engine *e, const char *id)
-{
-    struct build_sessions *all = e->build_sessions;
-
-    (void)pthread_mutex_lock(&all->lock);
-    struct build_session **at = find_session(all, id);
-    if (at)
-        (*at)->coming--;
-    (void)pthread_cond_broadcast(&all->settled);
-    (void)pthread_mutex_unlock(&all->lock);
+    return r;
 }
 
 int build_session_take(struct engine *e, const char *id, struct build_session **ret,
                        struct err *err)
 {
     struct build_sessions *all = e->build_sessions;
+    struct build_session *found;
 
     (void)pthread_mutex_lock(&all->lock);
-    struct build_session **at = wait_settled(all, id, true, err);
-    if (at) {
-        *ret = *at;
-        unlink_session(all, at);
-        arm(all);
-    }
+    while ((found = *find(all, id)) && found->holders)
+        (void)pthread_cond_wait(&all->released, &all->lock);
+    if (found)
+        unlink_session(all, find(all, id));
+    arm(all);
     (void)pthread_mutex_unlock(&all->lock);
-    return at ? 0 : err_code(err);
+    if (!found)
+        return err_not_found(err, NO_SESSION);
+    *ret = found;
+    return 0;
 }
 
 int build_sessions_open(struct engine *e, struct err *err)
@@ -323,7 +276,7 @@ int build_sessions_open(struct engine *e, struct err *err)
     struct build_sessions *all = xnew(struct build_sessions);
 
     (void)pthread_mutex_init(&all->lock, NULL);
-    (void)pthread_cond_init(&all->settled, NULL);
+    (void)pthread_cond_init(&all->released, NULL);
     all->e = e;
     e->build_sessions = all;
     return loop_add_timer(e->loop, -1, 0, expire, all, &all->timer, err);
@@ -342,6 +295,6 @@ void build_sessions_free(struct engine *e)
         s = next;
     }
     (void)pthread_mutex_destroy(&all->lock);
-    (void)pthread_cond_destroy(&all->settled);
+    (void)pthread_cond_destroy(&all->released);
     free(all);
 }

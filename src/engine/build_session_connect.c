@@ -38,70 +38,56 @@ static int check_layout(const struct build_session *s, const char *id, struct er
     return r;
 }
 
-typedef int (*check_fn)(const struct build_session *s, const char *id, struct err *err);
-
-int engine_build_agent_let_in(struct engine *e, const char *session, const char *id,
-                              struct err *err)
+int engine_build_line_begin(struct engine *e, const char *session, enum build_line kind,
+                            const char *id, struct build_session **ret, struct err *err)
 {
-    return build_session_let_in(e, session, check_agent, id, err);
+    return build_session_hold(e, session, kind == BUILD_LINE_AGENT ? check_agent : check_layout, id,
+                              ret, err);
 }
 
-int engine_build_layout_let_in(struct engine *e, const char *session, const char *id,
-                               struct err *err)
-{
-    return build_session_let_in(e, session, check_layout, id, err);
-}
+/* What a connection becomes. */
+struct adding {
+    const char *id;
+    struct build_agent *agent;
+    struct layout_line *line;
+    struct err *err;
+};
 
-static int add_agent(struct engine *e, struct build_session *s, const char *id, int *conn,
-                     struct err *err)
+/* Looked at again: another may have come meanwhile. */
+static int add(struct build_session *s, void *arg)
 {
-    int r = build_agent_new(e->build_run_path, take_fd(conn), &s->agents[s->nagents].agent, err);
+    struct adding *x = arg;
+    int r = x->agent ? check_agent(s, x->id, x->err) : check_layout(s, x->id, x->err);
 
-    if (r >= 0)
-        s->agents[s->nagents++].id = xstrdup(id);
-    return r;
-}
-
-static int add_layout(struct engine *e, struct build_session *s, const char *id, int *conn,
-                      struct err *err)
-{
-    (void)e, (void)err;
-    s->layouts[s->nlayouts++] = (struct build_layout){xstrdup(id), layout_line_new(take_fd(conn))};
+    if (r < 0)
+        return r;
+    if (x->agent) {
+        s->agents[s->nagents].id = xstrdup(x->id);
+        s->agents[s->nagents++].agent = take_ptr(&x->agent);
+    } else {
+        s->layouts[s->nlayouts++] = (struct build_layout){xstrdup(x->id), take_ptr(&x->line)};
+    }
     return 0;
 }
 
-/* @fd: given away; -1: what was let in does not come */
-static int add_connection(struct engine *e, const char *session, const char *id, int fd,
-                          check_fn check,
-                          int (*add)(struct engine *e, struct build_session *s, const char *id,
-                                     int *conn, struct err *err),
+int engine_build_line_end(struct build_session *s, enum build_line kind, const char *id, int fd,
                           struct err *err)
 {
-    auto_close int conn = fd;
-    struct build_session *s = NULL;
+    struct adding x = {.id = id, .err = err};
+    int r = 0;
 
-    if (fd < 0) {
-        build_session_missed(e, session);
-        return 0;
-    }
-    int r = build_session_add_begin(e, session, &s, err);
-    if (r < 0)
+    if (fd < 0)
+        return build_session_release(s, NULL, NULL);
+    if (kind == BUILD_LINE_AGENT)
+        r = build_agent_new(s->e->build_run_path, fd, &x.agent, err);
+    else
+        x.line = layout_line_new(fd);
+    if (r < 0) {
+        (void)build_session_release(s, NULL, NULL);
         return r;
-    r = check(s, id, err);
-    if (r >= 0)
-        r = add(e, s, id, &conn, err);
-    build_session_add_end(s);
+    }
+    r = build_session_release(s, add, &x);
+    build_agent_free(x.agent);
+    layout_line_free(x.line);
     return r;
-}
-
-int engine_build_agent(struct engine *e, const char *session, const char *id, int fd,
-                       struct err *err)
-{
-    return add_connection(e, session, id, fd, check_agent, add_agent, err);
-}
-
-int engine_build_layout(struct engine *e, const char *session, const char *id, int fd,
-                        struct err *err)
-{
-    return add_connection(e, session, id, fd, check_layout, add_layout, err);
 }

@@ -3,17 +3,17 @@
 #include "image/pull-priv.h"
 #include "image/push-priv.h"
 
-int remote_layer_pull(struct image_store *s, const struct pull_options *o,
-                      const struct oci_descriptor *d, const char *diff_id, struct lease *lease,
-                      struct err *err)
+int remote_layers_pull(struct image_store *s, const struct pull_options *o,
+                       const struct oci_descriptor *const *blobs, const struct strv *diff_ids,
+                       struct lease *lease, struct err *err)
 {
     auto_arena struct arena a = ARENA_INIT;
-    struct oci_image img = {0};
+    struct oci_image img = {.rootfs.diff_ids = *diff_ids};
     struct pull p = {.s = s, .o = o, .a = &a, .lease = lease, .img = &img};
 
     p.repo = o->ref->name + o->ref->domain_len + 1;
-    arena_push(&a, p.man.man.layers) = json_clone(&oci_descriptor_type, d, &a);
-    strv_push(&a, &img.rootfs.diff_ids, diff_id);
+    for (size_t i = 0; i < diff_ids->n; i++)
+        arena_push(&a, p.man.man.layers) = json_clone(&oci_descriptor_type, blobs[i], &a);
     transfer_report_init(&p.report, o->tell, o->ctx);
     int r = pull_layers(&p, err);
     pull_release(&p); /* nobody waits for the rest of an image */

@@ -15,15 +15,15 @@ struct image_store;
 struct lease;
 
 /**
- * remote_layer_pull() - one layer
+ * remote_layers_pull() - some layers
  * @o: ref says where; platform does not count
- * @d: its blob; @diff_id: what it must unpack to
- * @lease: takes it in
+ * @blobs: one for each of @diff_ids, what they must unpack to
+ * @lease: takes them in
  * Return: 0; as image_pull().
  */
-int remote_layer_pull(struct image_store *s, const struct pull_options *o,
-                      const struct oci_descriptor *d, const char *diff_id, struct lease *lease,
-                      struct err *err) MUST;
+int remote_layers_pull(struct image_store *s, const struct pull_options *o,
+                       const struct oci_descriptor *const *blobs, const struct strv *diff_ids,
+                       struct lease *lease, struct err *err) MUST;
 /**
  * remote_layers_push() - let the registry have layers
  * @ret: an array of @diff_ids->n, filled with OCI's media types; texts in @a

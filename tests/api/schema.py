@@ -67,8 +67,8 @@ ALWAYS = {
 }
 
 # Those that Docker's definition does not have; docs/api.md describes them.
-OWN = re.compile(r"(GET|POST) (/v[0-9.]+)?(/volumes/[^/]+/(clone|export|import)"
-                 r"|/build/(session|context)(/.*)?)")
+OWN = re.compile(r"(GET|POST|DELETE) (/v[0-9.]+)?(/volumes/[^/]+/(clone|export|import)"
+                 r"|/build/(session|context|history)(/.*)?)")
 ANY_ERROR = (400, 404, 409, 500, 501, 503)
 NULLABLE = ("MemorySwappiness", "OomKillDisable", "ExitCode", "StopTimeout")
 PYTHON = {"string": str, "integer": int, "boolean": bool, "number": (int, float),

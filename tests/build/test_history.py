@@ -29,8 +29,8 @@ def newest(b):
 
 def test_a_build_that_went_well(build):
     text = "FROM busybox AS s\nRUN echo said-%s\nARG A\nRUN true\n" % build.tag
-    done = build(text, None, "--build-arg", "A=1", "--build-arg", "API_TOKEN=t", "--label", "l=x",
-                 "--target", "s").ok()
+    done = build(text, None, "--no-cache", "--build-arg", "A=1", "--build-arg", "API_TOKEN=t",
+                 "--label", "l=x", "--target", "s").ok()
     r = newest(build)
     assert (r["Status"], r["Name"], r["Image"]) == ("completed", build.tag, done.id)
     assert (r["TotalSteps"], r["CompletedSteps"], r["CachedSteps"]) == (3, 3, 0)
