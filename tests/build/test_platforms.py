@@ -423,3 +423,23 @@ def test_our_api(build):
     bad = build.daemon.api.post("/build", out.getvalue(), headers={"Content-Type": "application/x-tar"},
                                 export='{"Odd": 1}')
     assert bad.status == 400 and "export" in bad.message
+
+
+def test_dockers_client(daemon, tmp_path, name):
+    """Its classic builder hands the list on as it is."""
+    made = builds.Builder(daemon, "docker", tmp_path, name)
+    try:
+        made(None, FILES, "--platform", ",".join(TWO)).ok()
+        shown, all_of = manifests(made)
+        assert {text_of(m["Descriptor"]["platform"]) for m in all_of} == set(TWO)
+        assert shown["Architecture"] == "amd64"
+    finally:
+        made.close()
+
+
+def test_docker_py(daemon, build):
+    docker = pytest.importorskip("docker")
+    client = docker.DockerClient(base_url=daemon.url, version="1.41")
+    image, _ = client.images.build(path=build.context, tag=build.tag, platform="linux/arm64,linux/amd64")
+    assert {text_of(m["Descriptor"]["platform"]) for m in manifests(build)[1]} == set(TWO)
+    assert image.attrs["Architecture"] == "amd64"
