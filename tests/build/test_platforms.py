@@ -11,6 +11,7 @@ import urllib.error
 import pytest
 
 import builds
+import cleat
 import images
 import registry
 from registry import sha
@@ -265,6 +266,26 @@ def test_push(build, reg, tmp_path):
     build.cli.ok("rmi", ref)
 
 
+def test_a_daemon_that_keeps_no_blobs_pushes_what_it_said(reg, own_daemon, tmp_path):
+    """Nothing compressed is kept, and yet a push makes the very layers whose digests were told."""
+    d = own_daemon(args=("--image-blobs=drop",))
+    d.others |= cleat.namespace_mates()
+    d.start()
+    build = builds.Builder(d, "cleat", str(tmp_path / "own"), "x")
+    builds.write_tree(build.context, FILES)
+    ref, meta = "%s/drop:v1" % reg.host, str(tmp_path / "m")
+    ok(build, "-t", ref, "--platform", ",".join(TWO), "--provenance=true", "--metadata-file", meta)
+    d.restart()
+    out = build.cli.ok("push", ref)
+    with open(meta) as f:
+        assert "digest: " + json.load(f)["containerimage.digest"] in out
+    assert "it becomes" not in out and set(pushed(reg, "drop", "v1")[2]) == {*TWO, "unknown/unknown"}
+    folder = os.path.join(d.data_root, "image/blobs/sha256")
+    for x in os.listdir(folder):
+        with open(os.path.join(folder, x), "rb") as f:
+            assert f.read(2) != b"\x1f\x8b", "a compressed layer"
+
+
 @pytest.mark.parametrize("several", [True, False])
 def test_push_by_digest(build, reg, tmp_path, several):
     """As who builds every platform elsewhere does: the registry gets no tag."""
@@ -286,7 +307,6 @@ def test_pulled_by_another(build, reg, own_daemon):
     ref = "%s/x:v1" % reg.host
     ok(build, "-t", ref, "--push", "--platform", ",".join(TWO))
     digest = reg.manifest("x", "v1")[0]
-    import cleat
     d = own_daemon()
     d.others |= cleat.namespace_mates()
     d.start()
