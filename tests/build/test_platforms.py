@@ -449,7 +449,8 @@ def test_dockers_client(daemon, tmp_path, name):
     """Its classic builder hands the list on as it is."""
     made = builds.Builder(daemon, "docker", tmp_path, name)
     try:
-        made(None, FILES, "--platform", ",".join(TWO)).ok()
+        text = made(None, FILES, "--platform", ",".join(TWO)).ok().out
+        assert " : [linux/arm64 base 2/3] COPY for-$TARGETARCH /here" in text
         shown, all_of = manifests(made)
         assert {text_of(m["Descriptor"]["platform"]) for m in all_of} == set(TWO)
         assert shown["Architecture"] == "amd64"
