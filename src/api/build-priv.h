@@ -8,6 +8,7 @@
 struct build_progress_out {
     struct http_resp *resp;
     bool status, quiet;
+    bool several;                  /* platforms: steps say for which they are */
     unsigned steps;                /* planned so far */
     const struct build_step *last; /* whose output came last */
 };

@@ -299,6 +299,7 @@ static int post_build(struct api *api, struct http_req *req, struct http_resp *r
 
     if (r < 0)
         return r;
+    out.several = o.rq.platforms.n > 1;
     o.rq.tell = build_progress_tell;
     o.rq.ctx = &out;
     r = img_build(api->engine, &o, api_read_body, req, http_arena(req), &res, err);

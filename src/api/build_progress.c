@@ -26,7 +26,9 @@ static int say_step(struct build_progress_out *o, const struct build_step *s, st
     auto_arena struct arena a = ARENA_INIT;
 
     o->last = s;
-    int r = say(o, arena_printf(&a, "Step %u/%u : %s", s->id + 1, o->steps, s->text), err);
+    int r = say(
+        o, arena_printf(&a, "Step %u/%u : %s", s->id + 1, o->steps, o->several ? s->name : s->text),
+        err);
     return r < 0 ? r : say(o, "\n", err);
 }
 

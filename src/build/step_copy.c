@@ -32,9 +32,10 @@ static int find_dest(struct copying *c, struct err *err)
 
     if (r < 0)
         return r;
-    bool dir = !*text || str_ends(text, "/") || str_ends(text, "/.") || strcmp(text, ".") == 0;
-    const char *base = *text == '/' ? "" : str_or(c->st->config->working_dir, "/");
-    char *path = path_clean(a, arena_printf(a, "%s/%s", base, text));
+    const char *to = str_or(text, "");
+    bool dir = !*to || str_ends(to, "/") || str_ends(to, "/.") || strcmp(to, ".") == 0;
+    const char *base = *to == '/' ? "" : str_or(c->st->config->working_dir, "/");
+    char *path = path_clean(a, arena_printf(a, "%s/%s", base, to));
     c->dest = dir && !str_ends(path, "/") ? arena_printf(a, "%s/", path) : path;
     return 0;
 }
@@ -308,7 +309,7 @@ static int copy_by_name(struct copying *c, bool *ret_empty, struct err *err)
     char quick[DIGEST_LEN + 1];
 
     key_list(k, "from", &c->from_layers);
-    for (size_t i = 0; i < c->in->sources.n; i++)
+    for (size_t i = 0; i < c->sources.n; i++)
         key_text(k, "source", c->sources.v[i]);
     if (!is_layers(c)) {
         key_text(k, "checksum", c->checksum);

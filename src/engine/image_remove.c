@@ -165,6 +165,14 @@ static bool named_by_id(const char *name, const struct image_row *row)
     return strncmp(row->id + 7, hex ? hex : name, strlen(hex ? hex : name)) == 0;
 }
 
+/* Is it the digest of the index that the image's names mean? */
+static bool named_by_index(const char *name, const struct image_row *row)
+{
+    const char *hex = str_starts(name, "sha256:");
+
+    return row->index && strcmp(row->index + strlen("sha256:"), hex ? hex : name) == 0;
+}
+
 /* The other platforms of a name that went: those that have no name of their own, that no other name
  * means, and that nobody uses. */
 static int remove_parts(struct engine *e, const struct image_index *index, const char *but,
@@ -188,58 +196,93 @@ static int remove_parts(struct engine *e, const struct image_index *index, const
     return r;
 }
 
+/* A removal, as far as it is understood. */
+struct removal {
+    struct engine *e;
+    const char *name; /* as the user wrote it */
+    bool force;
+    struct image_row row;
+    struct image_index index; /* of the name; empty for the id of one image */
+    bool by_name;
+    bool by_digest;              /* "name@sha256:..." */
+    char full[REF_TEXT_MAX + 1]; /* of @by_name */
+    struct arena *a;
+    struct img_deleted *ret;
+    uint64_t freed;
+};
+
+static int find_removed(struct removal *x, struct err *err)
+{
+    struct reference ref;
+    int r = image_resolve(x->e->images, x->name, x->a, &x->row, err);
+
+    if (r < 0)
+        return r;
+    bool by_index = named_by_index(x->name, &x->row);
+    x->by_name = !by_index && !named_by_id(x->name, &x->row);
+    if (x->row.index && (x->by_name || by_index))
+        r = image_index_read(x->e->images, &x->row, x->a, &x->index, err);
+    if (r < 0 || !x->by_name)
+        return r;
+    r = reference_parse(x->name, &ref, err);
+    if (r < 0)
+        return r;
+    reference_default_tag(&ref);
+    x->by_digest = *ref.digest;
+    if (*ref.digest)
+        ref.tag[0] = '\0'; /* the digest alone decides */
+    (void)reference_text(&ref, x->full);
+    return 0;
+}
+
+/* One of several names. */
+static int remove_name(struct removal *x, struct err *err)
+{
+    int r = untag(x->e, &x->row, x->full, x->a, x->ret, err);
+
+    if (r >= 0 && !x->by_digest)
+        r = untag_digests(x->e, &x->row, x->full, x->a, x->ret, err);
+    if (r >= 0)
+        r = remove_parts(x->e, &x->index, x->row.id, x->a, x->ret, &x->freed, err);
+    /* The name may have been the last with the manifest by which it came. */
+    return r < 0 ? r : store_gc(x->e->images, NULL, NULL, err);
+}
+
+static int remove_all(struct removal *x, struct err *err)
+{
+    const struct image_row *row = &x->row;
+    int r = check_unused(x->e, row, x->force, x->by_name, x->name, err);
+
+    for (size_t i = 0; r >= 0 && i < row->tags.n; i++)
+        r = untag(x->e, row, row->tags.v[i], x->a, x->ret, err);
+    if (r >= 0)
+        r = untag_digests(x->e, row, NULL, x->a, x->ret, err);
+    auto_ctr struct container *user = user_of(x->e, row->id, false);
+    if (r < 0)
+        return r;
+    if (!user || !x->by_name) /* forced: the name goes, the image stays for its containers */
+        r = delete_image(x->e, row, x->a, x->ret, &x->freed, err);
+    return r < 0 ? r : remove_parts(x->e, &x->index, row->id, x->a, x->ret, &x->freed, err);
+}
+
 int img_remove(struct engine *e, const char *name, bool force, bool noprune, struct arena *a,
                struct img_deleted *ret, struct err *err)
 {
-    struct image_row row;
-    struct reference ref;
-    char full[REF_TEXT_MAX + 1];
-    uint64_t freed = 0;
-    struct image_index index = {0};
-    int r = image_resolve(e->images, name, a, &row, err);
+    struct removal x = {.e = e, .name = name, .force = force, .a = a, .ret = ret};
+    int r = find_removed(&x, err);
 
     (void)noprune; /* parents are kept or not by reachability alone */
     if (r < 0)
         return r;
-    bool by_name = !named_by_id(name, &row);
-    if (by_name) {
-        r = reference_parse(name, &ref, err);
-        if (r < 0)
-            return r;
-        reference_default_tag(&ref);
-        if (*ref.digest)
-            ref.tag[0] = '\0'; /* the digest alone decides */
-        (void)reference_text(&ref, full);
-        if (row.index)
-            r = image_index_read(e->images, &row, a, &index, err);
-        if (row.tags.n > 1 || (*ref.digest && row.tags.n + row.digests.n > 1)) {
-            if (r >= 0)
-                r = untag(e, &row, full, a, ret, err);
-            if (r >= 0 && !*ref.digest)
-                r = untag_digests(e, &row, full, a, ret, err);
-            if (r >= 0)
-                r = remove_parts(e, &index, row.id, a, ret, &freed, err);
-            /* The name may have been the last with the manifest by which it came. */
-            return r < 0 ? r : store_gc(e->images, NULL, NULL, err);
-        }
-    } else if (row.tags.n > 1 && !force) {
+    size_t tags = x.row.tags.n, digests = x.row.digests.n;
+    if (x.by_name && (tags > 1 || (x.by_digest && tags + digests > 1)))
+        return remove_name(&x, err);
+    if (!x.by_name && tags > 1 && !force)
         return err_conflict(err,
                             "conflict: unable to delete %.12s (must be forced) - image is "
                             "referenced in multiple repositories",
-                            row.id + 7);
-    }
-    if (r >= 0)
-        r = check_unused(e, &row, force, by_name, name, err);
-    for (size_t i = 0; r >= 0 && i < row.tags.n; i++)
-        r = untag(e, &row, row.tags.v[i], a, ret, err);
-    if (r >= 0)
-        r = untag_digests(e, &row, NULL, a, ret, err);
-    auto_ctr struct container *user = user_of(e, row.id, false);
-    if (r < 0)
-        return r;
-    if (!user || !by_name) /* forced: the name goes, the image stays for its containers */
-        r = delete_image(e, &row, a, ret, &freed, err);
-    return r < 0 ? r : remove_parts(e, &index, row.id, a, ret, &freed, err);
+                            x.row.id + 7);
+    return remove_all(&x, err);
 }
 
 int img_remove_platform(struct engine *e, const char *name, const struct platform *want, bool force,

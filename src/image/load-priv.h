@@ -86,5 +86,5 @@ int load_check_layer(const struct oci_image *img, size_t i, const struct member 
                      struct err *err) MUST;
 
 /** load_plan_layout() - the images of an OCI layout (load_layout.c); @index: its index.json */
-int load_plan_layout(struct loader *l, const struct member *index, struct load_plan *ret,
+int load_plan_layout(struct loader *l, const struct member *index, struct load_plan *plan,
                      struct err *err) MUST;

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import os
+import subprocess
 import tarfile
 
 import pytest
@@ -231,6 +232,23 @@ def test_packages(build, reg):  # noqa: F811
     assert {r["relatedSpdxElement"] for r in doc["relationships"]} == set(ids)
 
 
+def test_what_this_machine_has(build, reg):  # noqa: F811
+    """A real database: the same packages as dpkg itself lists."""
+    registry.need("dpkg-query")
+    for path in ("var/lib/dpkg/status", "usr/lib/os-release"):
+        with open("/" + path, "rb") as f:
+            builds.write_tree(build.context, {"root/" + path: f.read()})
+    for path in ("var/lib/dpkg/status.d/base", "lib/apk/db/installed"):
+        os.unlink(os.path.join(build.context, "root", path))
+    out = subprocess.run(["dpkg-query", "-W", "-f", "${db:Status-Status} ${Package} ${Version} ${Architecture}\\n"],
+                         check=True, capture_output=True, text=True).stdout
+    want = {tuple(x.split()[1:]) for x in out.splitlines() if x.startswith("installed ")}
+    doc, _ = sbom(build, reg)
+    got = {(p["name"], p["versionInfo"], p["externalRefs"][0]["referenceLocator"].split("arch=")[1].split("&")[0])
+           for p in doc["packages"][1:]}
+    assert got == want and len(want) > 100
+
+
 def test_rpm_is_told_of(build, reg):  # noqa: F811
     builds.write_tree(build.context, {"root/usr/lib/sysimage/rpm/rpmdb.sqlite": "x"})
     doc, err = sbom(build, reg)
@@ -349,7 +367,6 @@ def test_loaded_it_is_pushed_as_it_was(build, reg, own_daemon, tmp_path):  # noq
 
 def test_others_read_it(build, reg, tmp_path):  # noqa: F811
     registry.need("skopeo")
-    import subprocess
     out = str(tmp_path / "layout")
     ok(build, "-t", build.tag, "-o", "type=oci,tar=false,dest=" + out, *ALL)
 

@@ -11,6 +11,7 @@ import urllib.error
 import pytest
 
 import builds
+import cleat
 import images
 import registry
 from registry import sha
@@ -265,6 +266,26 @@ def test_push(build, reg, tmp_path):
     build.cli.ok("rmi", ref)
 
 
+def test_a_daemon_that_keeps_no_blobs_pushes_what_it_said(reg, own_daemon, tmp_path):
+    """Nothing compressed is kept, and yet a push makes the very layers whose digests were told."""
+    d = own_daemon(args=("--image-blobs=drop",))
+    d.others |= cleat.namespace_mates()
+    d.start()
+    build = builds.Builder(d, "cleat", str(tmp_path / "own"), "x")
+    builds.write_tree(build.context, FILES)
+    ref, meta = "%s/drop:v1" % reg.host, str(tmp_path / "m")
+    ok(build, "-t", ref, "--platform", ",".join(TWO), "--provenance=true", "--metadata-file", meta)
+    d.restart()
+    out = build.cli.ok("push", ref)
+    with open(meta) as f:
+        assert "digest: " + json.load(f)["containerimage.digest"] in out
+    assert "it becomes" not in out and set(pushed(reg, "drop", "v1")[2]) == {*TWO, "unknown/unknown"}
+    folder = os.path.join(d.data_root, "image/blobs/sha256")
+    for x in os.listdir(folder):
+        with open(os.path.join(folder, x), "rb") as f:
+            assert f.read(2) != b"\x1f\x8b", "a compressed layer"
+
+
 @pytest.mark.parametrize("several", [True, False])
 def test_push_by_digest(build, reg, tmp_path, several):
     """As who builds every platform elsewhere does: the registry gets no tag."""
@@ -286,7 +307,6 @@ def test_pulled_by_another(build, reg, own_daemon):
     ref = "%s/x:v1" % reg.host
     ok(build, "-t", ref, "--push", "--platform", ",".join(TWO))
     digest = reg.manifest("x", "v1")[0]
-    import cleat
     d = own_daemon()
     d.others |= cleat.namespace_mates()
     d.start()
@@ -423,3 +443,24 @@ def test_our_api(build):
     bad = build.daemon.api.post("/build", out.getvalue(), headers={"Content-Type": "application/x-tar"},
                                 export='{"Odd": 1}')
     assert bad.status == 400 and "export" in bad.message
+
+
+def test_dockers_client(daemon, tmp_path, name):
+    """Its classic builder hands the list on as it is."""
+    made = builds.Builder(daemon, "docker", tmp_path, name)
+    try:
+        text = made(None, FILES, "--platform", ",".join(TWO)).ok().out
+        assert " : [linux/arm64 base 2/3] COPY for-$TARGETARCH /here" in text
+        shown, all_of = manifests(made)
+        assert {text_of(m["Descriptor"]["platform"]) for m in all_of} == set(TWO)
+        assert shown["Architecture"] == "amd64"
+    finally:
+        made.close()
+
+
+def test_docker_py(daemon, build):
+    docker = pytest.importorskip("docker")
+    client = docker.DockerClient(base_url=daemon.url, version="1.41")
+    image, _ = client.images.build(path=build.context, tag=build.tag, platform="linux/arm64,linux/amd64")
+    assert {text_of(m["Descriptor"]["platform"]) for m in manifests(build)[1]} == set(TWO)
+    assert image.attrs["Architecture"] == "amd64"

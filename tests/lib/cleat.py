@@ -587,7 +587,7 @@ def nft_ruleset():
 
 
 # Fail points that only a build comes by; tests/build passes them all.
-OF_BUILDS = ("build.", "layer.adopt.", "layer.settle.")
+OF_BUILDS = ("build.", "layer.adopt.", "layer.settle.", "image.packed.")
 
 
 def fail_points():

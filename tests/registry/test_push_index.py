@@ -198,6 +198,17 @@ def test_platforms_of_a_name_are_no_rubbish(daemon, whole, cli):
         assert daemon.api.get("/images/%s/json" % i).status == 404
 
 
+def test_removal_by_the_digest(daemon, whole, cli, name):
+    ref, ids, digest = whole
+    cli.ok("tag", ref, name + ":again")
+    done = cli("rmi", digest)
+    assert done.returncode == 1 and "must be forced" in done.stderr, done
+    out = cli.ok("rmi", "-f", digest)
+    assert "Untagged: %s:again" % name in out and "Untagged: " + ref in out
+    for i in ids.values():
+        assert "Deleted: " + i in out and daemon.api.get("/images/%s/json" % i).status == 404
+
+
 def test_a_second_name_keeps_them(daemon, whole, cli, name):
     ref, ids, digest = whole
     cli.ok("tag", ref, name + ":again")
