@@ -3,6 +3,7 @@
 
 #include "build/solve-priv.h"
 #include "image/document.h"
+#include "image/packed.h"
 
 struct result_image {
     struct target *target;
@@ -27,6 +28,10 @@ struct result {
 int result_documents(struct result *x, struct err *err) MUST;
 /** result_keep() - a document becomes a blob that stays as long as the index. */
 int result_keep(struct result *x, const struct document *doc, struct err *err) MUST;
+
+/* result_layers.c */
+/** result_pack() - compress what has to be, of all images; layer_packed() finds it then. */
+int result_pack(struct result *x, const struct packing *how, struct err *err) MUST;
 
 /** export_check() - can what the request wants be made? Before anything is built. */
 int export_check(const struct build *b, struct err *err) MUST;

@@ -178,10 +178,13 @@ static int make_index(struct result *x, struct err *err)
 
 int result_documents(struct result *x, struct err *err)
 {
-    int r = 0;
+    struct packing how;
 
     if (!wants_manifests(x->b))
         return 0;
+    int r = read_packing(export_of(x->b), &how, err);
+    if (r >= 0 && !how.force) /* those are made anew whenever they are asked for */
+        r = result_pack(x, &how, err);
     for (size_t i = 0; r >= 0 && i < x->n; i++) {
         struct result_image *img = &x->v[i];
         r = make_manifest(x, img, err);
