@@ -128,6 +128,19 @@ static int maybe_hardlink(struct packer *p, const struct stat *st, struct tar_en
     return r < 0 ? r : 1;
 }
 
+/* What became something else since it was looked at is gone. A pipe does not make us wait. */
+static int open_at_once(int dir, const char *name, struct stat *ret)
+{
+    auto_close int fd =
+        openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+
+    if (fd < 0)
+        return errno == ELOOP || errno == ENXIO ? -ENOENT : -errno;
+    if (fstat(fd, ret) < 0)
+        return -errno;
+    return S_ISREG(ret->st_mode) ? take_fd(&fd) : -ENOENT;
+}
+
 static int pack_file(struct packer *p, int dir, const char *base, const struct stat *st,
                      struct tar_entry *e, struct arena *a, struct err *err)
 {
@@ -136,7 +149,8 @@ static int pack_file(struct packer *p, int dir, const char *base, const struct s
 
     if (r != 0)
         return r < 0 ? r : 0;
-    auto_close int fd = open_regular_at(dir, base, &now);
+    auto_close int fd =
+        has(p, PACK_NODEV) ? open_at_once(dir, base, &now) : open_regular_at(dir, base, &now);
     if (fd < 0)
         return fd == -ENOENT ? 0 : err_no(err, fd, "open %s", e->name);
     e->type = TAR_FILE;

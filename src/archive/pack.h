@@ -14,6 +14,7 @@
 
 enum pack_flags {
     PACK_OVERLAY = 1, /* an overlay's upper: whiteouts and opaque marks become .wh. files */
+    PACK_NODEV = 2,   /* no device can be opened in this mount: files are, without a look before */
 };
 
 struct pack_options {

@@ -27,6 +27,7 @@
 #include "store/db.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 struct loop_source;
 
@@ -143,8 +144,9 @@ struct engine {
     pthread_mutex_t volumes_lock; /* rows of volumes that change; nothing waits under it */
     struct vol_reading *reading;  /* volumes that are being copied; under volumes_lock */
     struct vol_hold *vol_holds;   /* names that somebody works on; under volumes_lock */
-    pthread_cond_t vol_released;
+    pthread_cond_t vol_released, vol_changed; /* a name; a row */
     struct plugins *plugins;
+    bool vol_left;              /* plugins have something of an earlier daemon's */
     char life[33];              /* which daemon this is, of those that had the data root */
     pthread_mutex_t quota_lock; /* choosing a project; nothing is taken under it */
     char *data_path, *exec_path;
@@ -165,9 +167,9 @@ struct engine {
     bool apparmor_default; /* and our default profile */
     char id[40];
     int64_t started_ns;
-    bool loaded;   /* all that an earlier daemon left is taken over */
-    bool stopping; /* no restarts any more */
-    bool closing;  /* the loop has ended */
+    bool loaded;          /* all that an earlier daemon left is taken over */
+    atomic_bool stopping; /* no restarts any more */
+    bool closing;         /* the loop has ended */
 
     pthread_mutex_t lock;
     pthread_cond_t quiet; /* a job of ours ended */

@@ -210,6 +210,7 @@ int engine_open(const struct engine_config *c, struct loop *loop, struct pool *p
     (void)pthread_mutex_init(&e->lock, NULL);
     (void)pthread_mutex_init(&e->volumes_lock, NULL);
     (void)pthread_cond_init(&e->vol_released, NULL);
+    (void)pthread_cond_init(&e->vol_changed, NULL);
     (void)pthread_mutex_init(&e->quota_lock, NULL);
     (void)pthread_mutex_init(&e->nets.lock, NULL);
     (void)pthread_mutex_init(&e->nets.making, NULL);

@@ -9,10 +9,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "archive/compress.h"
+#include "archive/pack.h"
 #include "archive/unpack.h"
 #include "base/auto.h"
 #include "base/io.h"
@@ -21,6 +23,7 @@
 #include "base/time.h"
 #include "engine/vol-priv.h"
 #include "image/diff.h"
+#include "kern/mount.h"
 #include "kern/overlay.h"
 #include "kern/rootfs.h"
 
@@ -51,7 +54,14 @@ static int open_merged(const struct container *c, int *ret_fd, struct err *err)
     strv_push(&a, &o.lowers, own_dir(c, "diff", &a));
     for (size_t i = 0; i < c->lowers.n; i++)
         strv_push(&a, &o.lowers, c->lowers.v[i]);
-    return overlay_mount(&o, ret_fd, err);
+    auto_close int fd = -1;
+    int r = overlay_mount(&o, &fd, err);
+    if (r >= 0)
+        r = mount_attrs(fd, MOUNT_ATTR_NODEV, 0, 0, false, err); /* see PACK_NODEV */
+    if (r < 0)
+        return r;
+    *ret_fd = take_fd(&fd);
+    return 0;
 }
 
 #define COPY_WORK "copy-work"
@@ -104,6 +114,7 @@ struct place {
     char *path; /* from there */
     bool ro;
     bool work;              /* it has a work directory */
+    bool merged;            /* it is open_merged()'s */
     bool locked;            /* container.op, so that no start meets our writing */
     struct vol_open volume; /* that it lies in, if a plugin had to mount it */
 };
@@ -245,6 +256,7 @@ static int find_place(struct container *c, const char *path, bool write, struct 
         return open_bind(c, bind, rest, a, ret, err);
     ret->ro = c->host->readonly_rootfs;
     ret->work = write;
+    ret->merged = !write;
     return write ? open_writable(c, &ret->root, err) : open_merged(c, &ret->root, err);
 }
 
@@ -259,6 +271,7 @@ struct ctr_copy {
     struct container *c;
     int dir; /* the directory it lies in, or it is */
     char *name, *as;
+    struct pack_options how;
     struct vol_open volume; /* that this is in */
 };
 
@@ -355,6 +368,7 @@ int ctr_copy_out_open(struct engine *e, const char *id, const char *path, struct
         else if (r == -ENOTDIR)
             r = err_invalid(err, "%s is not a directory", path);
     }
+    copy->how.flags = place.merged ? PACK_NODEV : 0;
     copy->volume = place.volume; /* stays mounted until all is read */
     place.volume = (struct vol_open){.fd = -1};
     place_done(c, &place);
@@ -374,7 +388,7 @@ int ctr_copy_out_open(struct engine *e, const char *id, const char *path, struct
 int ctr_copy_out(struct ctr_copy *copy, img_write write, void *arg, struct err *err)
 {
     auto_sink struct sink *out = sink_cb(write, arg);
-    int64_t r = pack_one(copy->dir, copy->name, copy->as, out, NULL, err);
+    int64_t r = pack_one(copy->dir, copy->name, copy->as, out, &copy->how, err);
 
     if (r >= 0)
         ctr_event(copy->c, "archive-path", NULL);
@@ -511,13 +525,14 @@ int ctr_export_check(struct engine *e, const char *id, struct err *err)
 int ctr_export(struct engine *e, const char *id, img_write write, void *arg, struct err *err)
 {
     auto_ctr struct container *c = ctr_find(e, id, err);
+    static const struct pack_options how = {.flags = PACK_NODEV};
     auto_sink struct sink *out = sink_cb(write, arg);
     auto_close int fd = -1;
 
     if (!c)
         return err_code(err);
     int r = open_merged(c, &fd, err);
-    int64_t n = r < 0 ? r : pack_tree(fd, out, NULL, err);
+    int64_t n = r < 0 ? r : pack_tree(fd, out, &how, err);
     if (n >= 0)
         ctr_event(c, "export", NULL);
     return n < 0 ? (int)n : 0;

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/vfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/auto.h"
@@ -207,9 +208,38 @@ void vol_unmount(struct engine *e, const char *name, const char *container, cons
     take_back_some(e, name, id ? has_id : is_for, id ? id : container);
 }
 
+/* volumes_lock is held. */
+static bool is_leaving(struct engine *e, const char *name)
+{
+    auto_arena struct arena a = ARENA_INIT;
+    struct vol_record rec;
+
+    if (vol_get(e, name, &a, &rec, NULL) < 0)
+        return false;
+    for (size_t i = 0; i < rec.mounted.n; i++)
+        if (str_eq(rec.mounted.v[i]->leaver, e->life))
+            return true;
+    return false;
+}
+
+/* Others are at it already: a copy that its client has read to the end, say. */
+static void wait_for_leaving(struct engine *e, const char *name)
+{
+    struct timespec until;
+    int r = 0;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += e->conf->plugin_timeout;
+    (void)pthread_mutex_lock(&e->volumes_lock);
+    while (r == 0 && is_leaving(e, name))
+        r = pthread_cond_clockwait(&e->vol_changed, &e->volumes_lock, CLOCK_MONOTONIC, &until);
+    (void)pthread_mutex_unlock(&e->volumes_lock);
+}
+
 void vol_unmount_all(struct engine *e, const char *name)
 {
     take_back_some(e, name, any, NULL);
+    wait_for_leaving(e, name);
 }
 
 /* ---- mounting ---- */
@@ -353,5 +383,6 @@ static void sweep(void *arg)
 
 void vol_sweep(struct engine *e)
 {
-    engine_job(e, sweep, e);
+    if (e->vol_left)
+        engine_job(e, sweep, e);
 }

@@ -98,6 +98,7 @@ int vol_edit(struct engine *e, const char *name, vol_edit_fn fn, void *arg, stru
 {
     (void)pthread_mutex_lock(&e->volumes_lock);
     int r = edit(e, name, fn, arg, err);
+    (void)pthread_cond_broadcast(&e->vol_changed);
     (void)pthread_mutex_unlock(&e->volumes_lock);
     return r;
 }

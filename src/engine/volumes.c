@@ -529,6 +529,8 @@ static int load_rows(struct engine *e, struct err *err)
     for (size_t i = 0; i < n && r >= 0; i++)
         if (vol_is_local(recs[i]->rq.driver))
             r = load_local(e, recs[i], err);
+        else
+            e->vol_left |= recs[i]->mounted.n || recs[i]->filling.n;
     return r < 0 ? r : 0;
 }
 
