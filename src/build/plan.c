@@ -164,7 +164,7 @@ static int need(struct build *b, struct stage *st, struct err *err);
 
 static int need_origin(struct build *b, const struct stage *st, const char *name, struct err *err)
 {
-    struct origin o;
+    struct origin o = {0};
     int r = str_empty(name) ? 0 : plan_origin(b, st, name, &o, err);
 
     return r < 0 || str_empty(name) || !o.stage ? r : need(b, o.stage, err);
