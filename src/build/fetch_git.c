@@ -289,7 +289,7 @@ static int take_subdir(const struct git_url *u, struct arena *a, struct fetched 
 int fetch_git(const struct fetcher *f, const struct git_url *u, struct arena *a,
               struct fetched *ret, struct err *err)
 {
-    struct found found;
+    struct found found = {0};
 
     *ret = (struct fetched){.fd = -1};
     int r = find_git(err);

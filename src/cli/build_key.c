@@ -19,8 +19,9 @@
 #include "base/mem.h"
 #include "cli/cli.h"
 
-#define READY "ready"
-#define SCRIPT "ssh-add -q -- \"$@\" && echo " READY " && exec cat >/dev/null"
+#define READY "ready" /* as the script says it */
+
+static const char script[] = "ssh-add -q -- \"$@\" && echo ready && exec cat >/dev/null";
 
 struct key_agent {
     pid_t pid; /* of ssh-agent's child, which it has become; 0: none */
@@ -32,7 +33,7 @@ static int spawn(struct cli *cli, struct key_agent *a, const struct strv *files,
                  struct err *err)
 {
     struct arena *mem = &cli->arena;
-    const char *const first[] = {"ssh-agent", "-a", a->path, "sh", "-c", SCRIPT, "sh"};
+    const char *const first[] = {"ssh-agent", "-a", a->path, "sh", "-c", script, "sh"};
     posix_spawn_file_actions_t fa;
     struct strv argv = {0};
 

@@ -118,7 +118,7 @@ static int send_bytes(struct build_layouts *l, int fd, int64_t left)
 
 static int answer_file(struct build_layouts *l, const char *path, bool content)
 {
-    struct stat st;
+    struct stat st = {0};
     auto_close int fd = open_file(l, path, &st);
     int r = say_size(l, fd < 0 ? fd : st.st_size);
 

@@ -86,6 +86,8 @@ static bool too_much(const struct build_recorder *rec, const struct build_event 
 
 static void take(struct build_recorder *rec, const struct build_event *e)
 {
+    if (e->kind == BUILD_OUTPUT && !e->step)
+        return; /* whose it would be is not known */
     if (too_much(rec, e)) {
         rec->rec.log_cut = true;
         return;
@@ -96,7 +98,7 @@ static void take(struct build_recorder *rec, const struct build_event *e)
         t->step = *e->step;
         t->step.name = copy(rec, e->step->name);
     }
-    if (e->kind == BUILD_OUTPUT)
+    if (e->step && e->kind == BUILD_OUTPUT)
         take_output(rec, t, e);
     else
         t->e.text = copy(rec, e->text);

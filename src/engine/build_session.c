@@ -256,13 +256,14 @@ int build_session_take(struct engine *e, const char *id, struct build_session **
                        struct err *err)
 {
     struct build_sessions *all = e->build_sessions;
-    struct build_session *found;
+    struct build_session **at, *found;
 
     (void)pthread_mutex_lock(&all->lock);
-    while ((found = *find(all, id)) && found->holders)
+    while (*(at = find(all, id)) && (*at)->holders)
         (void)pthread_cond_wait(&all->released, &all->lock);
+    found = *at;
     if (found)
-        unlink_session(all, find(all, id));
+        unlink_session(all, at);
     arm(all);
     (void)pthread_mutex_unlock(&all->lock);
     if (!found)

@@ -223,3 +223,20 @@ def test_fail_point(own_daemon, tmp_path, name, layout, action):
     d.stopped = True
     d.start()
     b("FROM b\nRUN true\n", None, *args).ok()
+
+
+def test_a_connection_and_its_build_at_once(daemon):
+    """As soon as a client has the answer to its connection it may ask for the build."""
+    import socket
+    for i in range(100):
+        session = daemon.api.ok("POST", "/build/session", {})["Id"]
+        with socket.socket(socket.AF_UNIX) as s:
+            s.connect(daemon.socket)
+            s.sendall(("POST /build/session/%s/layout?id=c HTTP/1.1\r\nHost: d\r\n"
+                       "Connection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 0\r\n\r\n"
+                       % session).encode())
+            assert s.recv(1000).startswith(b"HTTP/1.1 101")
+            reply = daemon.api.post("/build", b"\0" * 1024, session=session,
+                                    headers={"Content-Type": "application/x-tar"})
+            assert b"failed to read dockerfile" in reply.body, (i, reply)
+            assert s.recv(1000) == b""  # the session has gone, with the connection in it
