@@ -33,6 +33,11 @@ static int check_name(const char *name, struct err *err)
         ok = isalnum((unsigned char)*p) || strchr("_.-", *p);
     if (ok)
         return 0;
+    if (strlen(name) == 1)
+        return err_invalid(err,
+                           "create %s: volume name is too short, names should be at least two "
+                           "alphanumeric characters",
+                           name);
     return err_invalid(
         err,
         "create %s: \"%s\" includes invalid characters for a local volume name, only "

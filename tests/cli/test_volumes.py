@@ -70,6 +70,7 @@ def test_name_of_its_own(cli):
 
 @pytest.mark.parametrize("args,part", [
     (["a/b"], "includes invalid characters for a local volume name"),
+    (["v"], "volume name is too short, names should be at least two alphanumeric characters"),
     (["-x"], "unknown shorthand flag"), (["--driver", "nope", "vv"], 'plugin "nope" not found'),
     (["--opt", "colour=red", "vv"], 'invalid option: "colour"'),
     (["--opt", "type=tmpfs", "vv"], 'missing required option: "device"'),
