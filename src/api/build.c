@@ -153,15 +153,15 @@ static char *text_of(struct http_req *req, const char *key)
 }
 
 /* Repeated, or several in one, as clients like. */
-static void get_hosts(struct http_req *req, struct host_config *h)
+static void get_words(struct http_req *req, const char *key, struct strv *ret)
 {
-    struct strv all = http_query_all(req, "extrahosts");
+    struct strv all = http_query_all(req, key);
 
     for (size_t i = 0; i < all.n; i++) {
         struct strv some = str_split(http_arena(req), all.v[i], ',');
         for (size_t k = 0; k < some.n; k++)
             if (*some.v[k])
-                strv_push(http_arena(req), &h->extra_hosts, some.v[k]);
+                strv_push(http_arena(req), ret, some.v[k]);
     }
 }
 
@@ -190,21 +190,8 @@ static int get_host(struct http_req *req, struct host_config *h, struct err *err
     h->res.cpuset_mems = text_of(req, "cpusetmems");
     h->res.cgroup_parent = text_of(req, "cgroupparent");
     get_security(req, h);
-    get_hosts(req, h);
+    get_words(req, "extrahosts", &h->extra_hosts);
     return r;
-}
-
-/* "linux/amd64,linux/arm64", or repeated. */
-static void get_platforms(struct http_req *req, struct strv *ret)
-{
-    struct strv all = http_query_all(req, "platform");
-
-    for (size_t i = 0; i < all.n; i++) {
-        struct strv some = str_split(http_arena(req), all.v[i], ',');
-        for (size_t k = 0; k < some.n; k++)
-            if (*some.v[k])
-                strv_push(http_arena(req), ret, some.v[k]);
-    }
 }
 
 static int get_export(struct http_req *req, const struct build_export **ret, struct err *err)
@@ -257,7 +244,7 @@ int build_params(struct http_req *req, struct build_opts *ret, struct err *err)
     };
     int r = check_version(req, err);
 
-    get_platforms(req, &o.rq.platforms);
+    get_words(req, "platform", &o.rq.platforms);
     if (r >= 0)
         r = get_export(req, &o.rq.export, err);
     if (r >= 0)

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "base/mem.h"
+#include "base/thread.h"
 
 /*
  * Jobs queue in a list; a new thread is made when there are more jobs waiting than threads idle.
@@ -95,24 +96,6 @@ static void *thread_main(void *arg)
     return NULL;
 }
 
-/* Signals belong to the loop's signalfd: no pool thread ever takes one. */
-static int start_thread(struct pool *p)
-{
-    pthread_attr_t attr;
-    pthread_t t;
-    sigset_t all, old;
-
-    pthread_attr_init(&attr);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    pthread_attr_setstacksize(&attr, POOL_STACK_B);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    int r = pthread_create(&t, &attr, thread_main, p);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    pthread_attr_destroy(&attr);
-    return r;
-}
-
 int pool_run(struct pool *p, void (*fn)(void *arg), void *arg, struct err *err)
 {
     struct job *j = xnew(struct job);
@@ -122,7 +105,7 @@ int pool_run(struct pool *p, void (*fn)(void *arg), void *arg, struct err *err)
     j->arg = arg;
     pthread_mutex_lock(&p->lock);
     if (p->waiting >= p->idle && p->threads < p->max) {
-        r = start_thread(p);
+        r = thread_start(thread_main, p, POOL_STACK_B, NULL, "start a thread", NULL);
         p->threads += r == 0;
     }
     if (p->threads == 0) {

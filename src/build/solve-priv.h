@@ -130,9 +130,9 @@ int plan_origin(struct build *b, const struct stage *st, const char *name, struc
 /** plan_trigger() - a trigger of ONBUILD may need stages that nothing did; the lock is held. */
 int plan_trigger(struct build *b, const struct stage *st, const struct ins *ins,
                  struct err *err) MUST;
-/** plan_step() - a step more: "[build 2/5] RUN make". @stage: "build 2/5". */
 /** plan_is_step() - does it make files, or only touch the config? */
 bool plan_is_step(const struct ins *ins);
+/** plan_step() - a step more: "[build 2/5] RUN make". @stage: "build 2/5". */
 struct build_step *plan_step(struct build *b, const char *stage, const char *text);
 /** plan_is_shared() - is the stage one for several targets? */
 bool plan_is_shared(const struct stage *st);

@@ -13,6 +13,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/pool.h"
+#include "base/thread.h"
 #include "base/time.h"
 #include "build/apply.h"
 #include "build/cache_image.h"
@@ -165,14 +166,10 @@ static void *stage_main(void *arg)
 
 static int start_stage(struct stage *st, struct err *err)
 {
-    pthread_attr_t attr;
+    int r = thread_start(stage_main, st, POOL_STACK_B, &st->thread, "start a thread", err);
 
-    (void)pthread_attr_init(&attr);
-    (void)pthread_attr_setstacksize(&attr, POOL_STACK_B);
-    int no = pthread_create(&st->thread, &attr, stage_main, st);
-    (void)pthread_attr_destroy(&attr);
-    st->begun = no == 0;
-    return no ? err_no(err, no, "start a thread") : 0;
+    st->begun = r >= 0;
+    return r;
 }
 
 /* ---- the build ---- */

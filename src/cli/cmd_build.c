@@ -211,7 +211,6 @@ static int run(struct cli *cli, void *opts, const struct strv *args, struct err 
 
 #define O(...) OPT(struct build_flags, __VA_ARGS__)
 #define NO_EFFECT "Accepted, without effect"
-#define LATER "Not built yet"
 
 static const struct opt opts[] = {
     O("add-host", 0, O_CUSTOM, add_host, "Add a line to /etc/hosts while building (\"host:ip\")",

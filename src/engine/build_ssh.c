@@ -23,6 +23,7 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "base/rand.h"
+#include "base/thread.h"
 #include "wire/agent.h"
 
 #define CONNS_MAX 16
@@ -158,14 +159,10 @@ static int listen_at(const char *path, int *ret, struct err *err)
 
 static int start(struct build_agent *a, struct err *err)
 {
-    pthread_attr_t attr;
+    int r = thread_start(agent_main, a, POOL_STACK_B, &a->thread, "start a thread", err);
 
-    (void)pthread_attr_init(&attr);
-    (void)pthread_attr_setstacksize(&attr, POOL_STACK_B);
-    int no = pthread_create(&a->thread, &attr, agent_main, a);
-    (void)pthread_attr_destroy(&attr);
-    a->running = no == 0;
-    return no ? err_no(err, no, "start a thread") : 0;
+    a->running = r >= 0;
+    return r;
 }
 
 int build_agent_new(const char *run_path, int fd, struct build_agent **ret, struct err *err)

@@ -11,6 +11,7 @@
 
 #include "base/io.h"
 #include "base/mem.h"
+#include "base/thread.h"
 
 #define BLOCK 16384
 
@@ -56,19 +57,13 @@ static void *run(void *arg)
 int relay_start(int a, int b, struct err *err)
 {
     struct relay *r = xnew(struct relay);
-    pthread_attr_t attr;
-    pthread_t thread;
 
     *r = (struct relay){{a, b}};
-    (void)pthread_attr_init(&attr);
-    (void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    (void)pthread_attr_setstacksize(&attr, 128 * 1024);
-    int no = pthread_create(&thread, &attr, run, r);
-    (void)pthread_attr_destroy(&attr);
-    if (no == 0)
+    int started = thread_start(run, r, 128 * 1024, NULL, "start relay", err);
+    if (started >= 0)
         return 0;
     (void)close(a);
     (void)close(b);
     free(r);
-    return err_no(err, no, "start relay");
+    return started;
 }

@@ -7,6 +7,7 @@
 
 #include "base/auto.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "kern/ns.h"
 
 #define STACK_B (256 * 1024)
@@ -34,20 +35,9 @@ static void *serve(void *arg)
     return NULL;
 }
 
-/* Signals are for the threads that were made to take them. */
 static int start_thread(struct dns *d, struct err *err)
 {
-    pthread_attr_t attr;
-    sigset_t all, before;
-
-    sigfillset(&all);
-    (void)pthread_attr_init(&attr);
-    (void)pthread_attr_setstacksize(&attr, STACK_B);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    int r = pthread_create(&d->thread, &attr, serve, d);
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    (void)pthread_attr_destroy(&attr);
-    return r == 0 ? 0 : err_no(err, r, "start thread of name server");
+    return thread_start(serve, d, STACK_B, &d->thread, "start thread of name server", err);
 }
 
 static void free_parts(struct dns *d)

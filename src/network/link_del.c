@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <linux/rtnetlink.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +18,7 @@
 
 #include "base/auto.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "kern/rtnl.h"
 
 #define STACK_B (64 * 1024)
@@ -53,26 +53,15 @@ static void *ask(void *arg)
     return NULL;
 }
 
-/* Signals are for the threads that were made to take them. */
 static int start(struct deletion *d, struct err *err)
 {
-    pthread_attr_t attr;
-    pthread_t thread;
-    sigset_t all, before;
-
-    (void)sigfillset(&all);
-    (void)pthread_attr_init(&attr);
-    (void)pthread_attr_setstacksize(&attr, STACK_B);
-    (void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
     atomic_fetch_add(&d->refs, 1);
-    int no = pthread_create(&thread, &attr, ask, d);
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    (void)pthread_attr_destroy(&attr);
-    if (no == 0)
-        return 0;
-    deletion_put(d);
-    return err_no(err, no, "delete link %s", d->name);
+    int r = thread_start(ask, d, STACK_B, NULL, "start a thread", err);
+    if (r < 0) {
+        deletion_put(d);
+        return err_wrap(err, r, "delete link %s", d->name);
+    }
+    return 0;
 }
 
 static bool says_gone(const void *packet, size_t n, int index)

@@ -10,6 +10,7 @@
 
 #include "base/auto.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "base/time.h"
 
 #define STACK_B (128 * 1024)
@@ -62,26 +63,17 @@ static void *serve(void *arg)
     return NULL;
 }
 
-/* Lock held. Signals are for the threads that were made to take them. */
+/* Lock held. */
 static int start_thread(struct proxy *p, struct err *err)
 {
-    pthread_attr_t attr;
-    sigset_t all, before;
     int r = loop_new(&p->loop, err);
 
     if (r < 0)
         return r;
-    (void)sigfillset(&all);
-    (void)pthread_attr_init(&attr);
-    (void)pthread_attr_setstacksize(&attr, STACK_B);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    r = pthread_create(&p->thread, &attr, serve, p);
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    (void)pthread_attr_destroy(&attr);
-    if (r == 0)
-        return 0;
-    loop_free(take_ptr(&p->loop));
-    return err_no(err, r, "start thread of port proxy");
+    r = thread_start(serve, p, STACK_B, &p->thread, "start thread of port proxy", err);
+    if (r < 0)
+        loop_free(take_ptr(&p->loop));
+    return r;
 }
 
 void proxy_free(struct proxy *p)

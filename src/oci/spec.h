@@ -81,9 +81,9 @@ struct oci_mount {
     char *mount_ns; /* of a bind: the file of the mount namespace in which its source is; not OCI */
     char *subpath;  /* of what is mounted: the part that is mounted, found without leaving it;
                        not OCI */
-    int32_t
-        source_fd; /* of a bind: its source, open; the runtime's from then on. 0: none; not OCI */
-    bool by_host;  /* a file system that is mounted with the host's network and devices; not OCI */
+    /* Of a bind: its source, open; the runtime's from then on. 0: none; not OCI. */
+    int32_t source_fd;
+    bool by_host; /* a file system that is mounted with the host's network and devices; not OCI */
     struct strv lowers; /* directories as one tree, topmost first, instead of a source; not OCI */
     char *upper, *work; /* with @lowers: where what is written goes; else it is read-only */
     struct strv options;

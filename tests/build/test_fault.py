@@ -108,8 +108,8 @@ CASES = [(p, a) for p in POINTS for a in ("crash@1", "error@1", "crash@3")
          if a != "crash@3" or p.startswith(("build.", "layer."))]
 
 
-@pytest.mark.parametrize("point,action", CASES)
-def test_fail_point(own_daemon, point, action):
+def break_at(own_daemon, point, action, steps):
+    """(the daemon after it, started again; whether all steps went well, as none came by the point)"""
     d = own_daemon(build=cleat.BUILD_FAIL)
     d.start()
     fixtures.load(d)
@@ -118,7 +118,7 @@ def test_fail_point(own_daemon, point, action):
     api = cleat.Api(d.socket)
     try:
         until(d.answers, 10)
-        fine = all([attempt(api, step) for step in STEPS])
+        fine = all([attempt(api, step) for step in steps])
     except AssertionError:
         fine = False  # it died on its way up
     if d.process.poll() is None:
@@ -126,6 +126,12 @@ def test_fail_point(own_daemon, point, action):
     d.stopped = True
     d.start()
     until(lambda: not leftovers(d), 10, lambda: leftovers(d))
+    return d, fine
+
+
+@pytest.mark.parametrize("point,action", CASES)
+def test_fail_point(own_daemon, point, action):
+    d, fine = break_at(own_daemon, point, action, STEPS)
     for _ in range(2):  # the second time from the cache
         assert build(d.api) and build_kept(d.api), d.log()[-2000:]
         assert content(d) == b"f\na\none\n"

@@ -5,10 +5,9 @@ import json
 import pytest
 
 import cleat
-import fixtures
 import test_fault as fault
 from cleat import until
-from test_fault import attempt, context, leftovers
+from test_fault import context, leftovers
 
 POINTS = [p for p in cleat.fail_points() if p.startswith((
     "build.result.", "image.packed.", "image.create.", "image.insert", "image.tag", "layer.settle",
@@ -46,23 +45,8 @@ def two(monkeypatch):
 @pytest.mark.parametrize("action", ["crash@1", "error@1", "crash@2"])
 @pytest.mark.parametrize("point", POINTS)
 def test_fail_point(own_daemon, point, action):
-    d = own_daemon(build=cleat.BUILD_FAIL)
-    d.start()
-    fixtures.load(d)
-    d.stop()
-    d.start(wait=False, env={"CLEAT_FAIL": "%s=%s" % (point, action)})
-    api = cleat.Api(d.socket)
-    steps = [build, lambda a: build(a, ""), fault.remove, build]
-    try:
-        until(d.answers, 10)
-        fine = all([attempt(api, step) for step in steps])
-    except AssertionError:
-        fine = False
-    if d.process.poll() is None:
-        d.stop()
-    d.stopped = True
-    d.start()
-    until(lambda: not leftovers(d), 10, lambda: leftovers(d))
+    d, fine = fault.break_at(own_daemon, point, action,
+                             [build, lambda a: build(a, ""), fault.remove, build])
     assert build(d.api), d.log()[-2000:]
     shown = d.api.ok("GET", "/images/fault:1/json", manifests=1)
     assert [m["Kind"] for m in shown["Manifests"]] == ["image"] * 2 + ["attestation"] * 2
