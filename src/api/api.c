@@ -29,10 +29,11 @@ void api_free(struct api *api)
     free(api);
 }
 
-static void set_headers(struct http_resp *resp)
+static void set_headers(const struct api *api, struct http_resp *resp)
 {
     http_resp_header(resp, "Api-Version", API_MAX_TEXT);
-    http_resp_header(resp, "Docker-Experimental", "false");
+    http_resp_header(resp, "Docker-Experimental",
+                     engine_experimental(api->engine) ? "true" : "false");
     http_resp_header(resp, "Ostype", "linux");
     http_resp_header(resp, "Server", "Cleat/" ENGINE_VERSION " (linux)");
 }
@@ -57,7 +58,7 @@ int api_dispatch(struct api *api, struct http_req *req, struct http_resp *resp, 
                                          build_routes,     network_routes,      volume_routes,
                                          system_routes,    distribution_routes, file_routes};
 
-    set_headers(resp);
+    set_headers(api, resp);
     int r = check_version(req, err);
     if (r < 0)
         return r;

@@ -229,6 +229,11 @@ struct events *engine_events(struct engine *e)
     return e->events;
 }
 
+bool engine_experimental(const struct engine *e)
+{
+    return e->conf->experimental;
+}
+
 /* ---- the end ---- */
 
 struct stopping {

@@ -47,6 +47,8 @@ void engine_free(struct engine *e);
 void engine_info(struct engine *e, struct arena *a, struct system_info *ret);
 void engine_version(struct engine *e, struct arena *a, struct system_version *ret);
 struct events *engine_events(struct engine *e);
+/** engine_experimental() - docker's client offers some options only then. */
+bool engine_experimental(const struct engine *e);
 int engine_disk_usage(struct engine *e, struct arena *a, struct disk_usage *ret,
                       struct err *err) MUST;
 

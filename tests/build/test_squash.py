@@ -1,10 +1,11 @@
 """--squash: one layer upon the base image's, with the same files."""
+import os
+import shutil
+import subprocess
+
 import pytest
 
 import builds
-
-both = pytest.mark.parametrize("build", builds.CLIENTS, indirect=True)
-docker = pytest.mark.parametrize("build", ["docker"], indirect=True)
 
 TEXT = """FROM busybox AS base
 RUN mkdir -p /b/gone /b/stay /b/again/deep && echo 1 > /b/gone/f && echo 1 > /b/stay/f && \
@@ -21,8 +22,7 @@ CMD ["a"]
 
 
 def squash(build, *args, text=TEXT):
-    """docker asks the daemon first whether it is experimental."""
-    return build(text, {"f": "F"}, "--squash", *args, env={"DOCKER_CLI_EXPERIMENTAL": "enabled"})
+    return build(text, {"f": "F"}, "--squash", *args)
 
 
 def entries(done):
@@ -95,3 +95,22 @@ def test_with_a_cache_outside(build, tmp_path):
     build.close()
     done = squash(build, "--cache-from", "type=local,src=" + path).ok()
     assert done.out.count("CACHED") >= 6
+
+
+@pytest.mark.parametrize("args,layers", [(("--experimental",), 1), ((), None)])
+def test_dockers_client_asks_first(own_daemon, tmp_path, args, layers):
+    """... whether the daemon is experimental: it has --squash only then."""
+    if not shutil.which("docker"):
+        pytest.skip("docker is not installed")
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY a /a\nCOPY a /b\n")
+    (tmp_path / "a").write_text("a\n")
+    d = own_daemon(args=args)
+    d.start()
+    done = subprocess.run(["docker", "-H", "unix://" + d.socket, "build", "--squash", "-t", "squashed",
+                           str(tmp_path)], capture_output=True, text=True,
+                          env={**os.environ, "DOCKER_BUILDKIT": "0"})
+    if layers is None:
+        assert done.returncode and "experimental features enabled" in done.stderr, done
+        return
+    assert done.returncode == 0, done
+    assert len(d.api.ok("GET", "/images/squashed/json")["RootFS"]["Layers"]) == layers
