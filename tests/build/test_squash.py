@@ -5,8 +5,6 @@ import subprocess
 
 import pytest
 
-import builds
-
 TEXT = """FROM busybox AS base
 RUN mkdir -p /b/gone /b/stay /b/again/deep && echo 1 > /b/gone/f && echo 1 > /b/stay/f && \
     echo 1 > /b/file && echo 1 > /b/again/deep/old && echo 1 > /b/todir
